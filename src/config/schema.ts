@@ -1,0 +1,189 @@
+import { z } from 'zod';
+import { duration } from './duration.ts';
+
+/** Stream names go into URLs and RTMP paths: node-media-server accepts only these characters. */
+export const streamName = z
+  .string()
+  .regex(
+    /^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$/,
+    'use 1 to 64 letters, digits, - or _, starting with a letter or digit',
+  );
+
+const bitrate = z.number().int().min(50_000).max(100_000_000);
+const port = z.number().int().min(0).max(65535);
+
+/** One stream: where it comes from and how it is restored. */
+export const streamSchema = z
+  .strictObject({
+    source: z
+      .string()
+      .min(1)
+      .max(2048)
+      .describe(
+        'rtsp(s)://, rtmp(s)://, srt://, http(s):// URL to pull; `push` to receive RTMP; `demo` for the built-in camera; file: and lavfi: only in this file',
+      ),
+    transport: z
+      .enum(['auto', 'tcp', 'udp'])
+      .default('auto')
+      .describe('RTSP transport; auto = TCP, then UDP if the camera refuses TCP'),
+    enabled: z.boolean().default(true),
+    onDemand: z.boolean().default(false).describe('connect only while somebody watches, and 10 s longer'),
+    audio: z.boolean().default(true).describe('carry the source audio along'),
+    key: z
+      .string()
+      .min(1)
+      .max(256)
+      .optional()
+      .describe('stream key an RTMP publisher must present (?key=...)'),
+    model: z
+      .string()
+      .min(1)
+      .max(64)
+      .default('auto')
+      .describe('a directory in models/, `auto`, or `none` to pass frames through'),
+    height: z
+      .union([z.literal('auto'), z.number().int().min(64).max(4320)])
+      .default('auto')
+      .describe(
+        'lines of the restored picture; auto = the most this host sustains, never more than the source has',
+      ),
+    strength: z.number().min(0).max(1).default(1).describe('0 = untouched, 1 = fully restored'),
+    smoothing: z.number().min(0).max(1).default(0.5).describe('temporal smoothing, 0 = off'),
+    latencyBudget: duration
+      .default(150)
+      .describe('arrival to encoded picture; a frame that would be later goes out unrestored'),
+    bitrate: z
+      .strictObject({
+        min: bitrate.default(300_000),
+        start: bitrate.default(2_000_000),
+        max: bitrate.default(6_000_000),
+      })
+      .prefault({})
+      .describe('bits per second of the published video; follows the receivers between min and max'),
+  })
+  .describe('one camera');
+
+/** Who may do what. With no users and no tokens, auth is off and only loopback addresses may be bound. */
+export const authSchema = z.strictObject({
+  users: z
+    .array(
+      z.strictObject({
+        name: z.string().min(1).max(64),
+        password: z.string().startsWith('scrypt:').describe('hash made by `clearway hash-password`'),
+        role: z.enum(['read', 'admin']).default('read'),
+        streams: z.array(z.string()).default(['*']),
+      }),
+    )
+    .default([]),
+  tokens: z
+    .array(
+      z.strictObject({
+        name: z.string().min(1).max(64),
+        token: z
+          .string()
+          .startsWith('scrypt:')
+          .or(z.string().startsWith('sha256:'))
+          .describe('sha256:<hex> of the bearer token, made by `clearway hash-token`'),
+        role: z.enum(['read', 'admin']).default('read'),
+        streams: z.array(z.string()).default(['*']),
+      }),
+    )
+    .default([]),
+});
+
+export const configSchema = z.strictObject({
+  http: z
+    .strictObject({
+      host: z.string().default('127.0.0.1'),
+      port: port.default(8080),
+      tls: z
+        .strictObject({ cert: z.string(), key: z.string() })
+        .optional()
+        .describe('PEM files; reloaded when they change'),
+      corsOrigins: z
+        .array(z.string())
+        .default(['*'])
+        .describe('origins that may play (WHEP, HLS) from another page'),
+    })
+    .prefault({}),
+  auth: authSchema.prefault({}),
+  rtmp: z
+    .strictObject({
+      enabled: z.boolean().default(true),
+      host: z.string().default('127.0.0.1'),
+      port: port.default(1935),
+      allowAny: z
+        .boolean()
+        .default(false)
+        .describe('a push to an unknown name creates that stream for as long as it is pushed'),
+    })
+    .prefault({}),
+  webrtc: z
+    .strictObject({
+      workers: z
+        .number()
+        .int()
+        .min(1)
+        .max(64)
+        .optional()
+        .describe('threads the viewers are spread over; default: cores / 2, 1 to 8'),
+      maxViewers: z.number().int().min(1).max(10_000).default(60),
+      portRange: z.tuple([port, port]).default([50_000, 50_999]).describe('UDP ports; about one a viewer'),
+      additionalHosts: z
+        .array(z.string())
+        .default([])
+        .describe('addresses to offer besides the local ones (public IP behind NAT)'),
+      iceServers: z
+        .array(
+          z.strictObject({
+            urls: z.string(),
+            username: z.string().optional(),
+            credential: z.string().optional(),
+          }),
+        )
+        .default([]),
+    })
+    .prefault({}),
+  hls: z
+    .strictObject({
+      enabled: z.boolean().default(true),
+      part: duration.default(400).describe('target duration of a partial segment'),
+      segment: duration.default(2000).describe('target duration of a segment; a keyframe starts each'),
+      segments: z.number().int().min(3).max(60).default(8).describe('segments kept in the playlist'),
+      idle: duration.default(30_000).describe('keep muxing this long after the last request'),
+    })
+    .prefault({}),
+  restorer: z
+    .strictObject({
+      provider: z.enum(['auto', 'cpu', 'webgpu', 'cuda', 'tensorrt']).default('auto'),
+      models: z
+        .string()
+        .default('models')
+        .describe('directory of model directories; relative to the project'),
+      threads: z
+        .number()
+        .int()
+        .min(1)
+        .max(128)
+        .optional()
+        .describe('CPU threads of one inference; default: all cores'),
+    })
+    .prefault({}),
+  log: z
+    .strictObject({
+      level: z.enum(['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent']).default('info'),
+      format: z.enum(['auto', 'json', 'pretty']).default('auto').describe('auto = pretty on a terminal'),
+    })
+    .prefault({}),
+  defaults: streamSchema
+    .omit({ source: true, key: true })
+    .partial()
+    .optional()
+    .describe('applied to every stream that does not say otherwise'),
+  streams: z.record(streamName, streamSchema).default({}),
+});
+
+export type Config = z.output<typeof configSchema>;
+export type ConfigInput = z.input<typeof configSchema>;
+export type StreamConfig = z.output<typeof streamSchema>;
+export type StreamConfigInput = z.input<typeof streamSchema>;

@@ -1,0 +1,33 @@
+import type { StreamConfigInput } from '../config/schema.ts';
+import type { StreamStatus } from './stream.ts';
+
+/** A model as the API and `doctor` list it. */
+export interface ModelInfo {
+  name: string;
+  kind: 'restorer' | 'smoother';
+  description: string;
+  version: string;
+  window: { past: number; future: number };
+  /** Present when the directory does not meet the model contract: what is wrong. */
+  error?: string;
+}
+
+/** What HTTP routes and the page may ask of the running gateway. Errors are ClearwayErrors with a status. */
+export interface Control {
+  list(): StreamStatus[];
+  get(name: string): StreamStatus | undefined;
+  /** The stream's settings as configured, credentials redacted. */
+  settings(name: string): Record<string, unknown> | undefined;
+  /** Adds a stream and writes it to the configuration file. Refuses files, lavfi and unsafe URLs. */
+  create(name: string, input: StreamConfigInput): Promise<StreamStatus>;
+  /** Changes some settings and writes them back; what need not restart does not. */
+  update(name: string, patch: Partial<StreamConfigInput>): Promise<StreamStatus>;
+  remove(name: string): Promise<void>;
+  models(): ModelInfo[];
+  /** True once configuration is loaded, the restorer answers and every listener is open. */
+  ready(): { ready: boolean; reason?: string };
+  onStatus(listener: (status: StreamStatus) => void): () => void;
+  onRemoved(listener: (name: string) => void): () => void;
+  /** Latencies a player measured, ms from arrival at the gateway to display. */
+  reportViewerLatency(stream: string, protocol: 'webrtc' | 'hls', samples: number[]): void;
+}

@@ -1,0 +1,15 @@
+import type { StreamStatus } from './stream.ts';
+
+/** `WS /events`, server to client. A stream's status comes on every state change and once a second while live. */
+export type ServerEvent =
+  | { type: 'streams'; streams: StreamStatus[] }
+  | { type: 'stream'; stream: StreamStatus }
+  | { type: 'removed'; name: string }
+  /** Answer to `ping`: `t0` as sent, `now` the gateway's Unix time in ms, for clock-offset estimation (as NTP does). */
+  | { type: 'pong'; t0: number; now: number };
+
+/** `WS /events`, client to server. */
+export type ClientEvent =
+  | { type: 'ping'; t0: number }
+  /** Display latency samples of one player, ms, at most 256 a message. */
+  | { type: 'latency'; stream: string; protocol: 'webrtc' | 'hls'; ms: number[] };

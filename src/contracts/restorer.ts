@@ -1,0 +1,70 @@
+import type { ErrorInfo } from './errors.ts';
+import type { AccessUnit, AudioPacket, Rendition } from './media.ts';
+import type { DropCause, LatencySummary, RestorationInfo, SourceInfo, Stage } from './stream.ts';
+
+/** How one stream's picture is restored; every field may change while it runs. */
+export interface RestoreSettings {
+  /** Directory name under models/, `auto` or `none`. */
+  model: string;
+  height: 'auto' | number;
+  /** 0..1 */
+  strength: number;
+  /** 0..1 */
+  smoothing: number;
+  /** Arrival to access unit, ms. */
+  latencyBudget: number;
+}
+
+/** What the restorer needs to open a source once. */
+export interface SourceSpec {
+  /** The whole URL with credentials, already allowed by the source policy. */
+  url: string;
+  transport: 'auto' | 'tcp' | 'udp';
+  audio: boolean;
+  /** Seconds without a frame after which the session ends as stalled. */
+  stallTimeout: number;
+}
+
+/** gateway -> restorer */
+export type RestorerCommand =
+  | {
+      t: 'start';
+      stream: string;
+      session: number;
+      source: SourceSpec;
+      settings: RestoreSettings;
+      bitrate: number;
+    }
+  | { t: 'stop'; stream: string }
+  | { t: 'settings'; stream: string; settings: RestoreSettings }
+  | { t: 'watch'; stream: string; renditions: Rendition[]; opus: boolean; aac: boolean }
+  | { t: 'keyframe'; stream: string; rendition: Rendition }
+  | { t: 'bitrate'; stream: string; rendition: Rendition; bps: number }
+  | { t: 'snapshot'; stream: string; rendition: Rendition; id: number }
+  | { t: 'shutdown' };
+
+/** One second of one stream, in numbers. */
+export interface StreamReport {
+  stream: string;
+  restored: number;
+  passthrough: number;
+  dropped: Partial<Record<DropCause, number>>;
+  fps: number;
+  /** Milliseconds a frame, every frame of the second. */
+  stages: Record<Stage, number[]>;
+  total: number[];
+  latency: Partial<Record<Stage | 'total', LatencySummary>>;
+  input?: SourceInfo;
+  restoration?: RestorationInfo;
+}
+
+/** restorer -> gateway */
+export type RestorerEvent =
+  | { t: 'ready'; provider: string; models: string[] }
+  | { t: 'live'; stream: string; session: number; input: SourceInfo }
+  | { t: 'unit'; stream: string; session: number; unit: AccessUnit }
+  | { t: 'audio'; stream: string; session: number; packet: AudioPacket }
+  | { t: 'discontinuity'; stream: string; session: number; cause: string }
+  | { t: 'report'; report: StreamReport }
+  | { t: 'ended'; stream: string; session: number; error: ErrorInfo }
+  | { t: 'snapshot'; id: number; jpeg?: Uint8Array; error?: ErrorInfo };

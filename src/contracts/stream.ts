@@ -1,0 +1,72 @@
+import type { ErrorInfo } from './errors.ts';
+
+export const STREAM_STATES = ['idle', 'connecting', 'live', 'degraded', 'backoff', 'disabled'] as const;
+export type StreamState = (typeof STREAM_STATES)[number];
+
+export const STAGES = ['decode', 'queue', 'restore', 'smooth', 'encode'] as const;
+export type Stage = (typeof STAGES)[number];
+
+export type Outcome = 'restored' | 'passthrough' | 'dropped';
+
+/** Why a frame did not reach an encoder. */
+export type DropCause = 'queue-full' | 'late' | 'corrupt' | 'timestamp' | 'restart' | 'encoder';
+
+/** Quantiles over the last few seconds, in milliseconds. */
+export interface LatencySummary {
+  p50: number;
+  p95: number;
+  max: number;
+}
+
+/** What the source turned out to be, from the decoder. */
+export interface SourceInfo {
+  /** As the camera sends it. */
+  width: number;
+  height: number;
+  codec: string;
+  /** Frames per second, measured once known. */
+  fps: number;
+  hasAudio: boolean;
+  /** Bits per second of the camera's video, measured. */
+  bitrate?: number;
+}
+
+/** What the restorer does with the stream right now, and why. */
+export interface RestorationInfo {
+  /** The model in use, or `none` when frames pass through. */
+  model: string;
+  provider: string;
+  /** Size of the restored picture. */
+  width: number;
+  height: number;
+  strength: number;
+  smoothing: number;
+  /** In one sentence: why this model and this height. */
+  reason: string;
+  /** Position on the ladder: 0 = as wanted; higher = lighter. */
+  step: number;
+}
+
+/** A stream's whole public state: what the API returns, `/events` pushes and the page shows. */
+export interface StreamStatus {
+  name: string;
+  state: StreamState;
+  /** Why it is in this state, in words. */
+  cause: string;
+  error?: ErrorInfo;
+  /** ISO 8601, when this state began. */
+  since: string;
+  /** ISO 8601, when the next connection attempt is due (backoff). */
+  retryAt?: string;
+  reconnects: number;
+  /** Source URL, credentials redacted. */
+  source: string;
+  onDemand: boolean;
+  input?: SourceInfo;
+  restoration?: RestorationInfo;
+  /** Over the last seconds: frames per second published, and totals since start. */
+  fps: number;
+  frames: { restored: number; passthrough: number; dropped: number };
+  latency?: Partial<Record<Stage | 'total', LatencySummary>>;
+  viewers: { webrtc: number; hls: number };
+}
