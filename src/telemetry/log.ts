@@ -1,13 +1,25 @@
-import pino, { type Logger } from 'pino';
+import pino, { type DestinationStream, type Logger } from 'pino';
+import pretty from 'pino-pretty';
 
 export type { Logger };
 
-const CREDENTIALS = /([a-z][a-z0-9+.-]*:\/\/)([^/@\s]+)@/gi;
-const SECRET_QUERY = /([?&](?:key|token|pass|passwd|password|pwd|secret|auth|signature|sig)=)[^&\s"']+/gi;
+/** User info in a URL, up to the last @ of its authority: passwords with @ in them occur. */
+const USER_INFO = /:\/\/[^/\s"']*@/g;
+/** User info whose password holds an unescaped slash; such a URL is refused, and the refusal may be printed. */
+const USER_INFO_SLASH = /:\/\/[^/@:[\s"']{0,128}:(?!\d{1,5}[/?#])[^\s"'@]{0,256}@/g;
+/** Secrets in queries, and in the paths some cameras take them in (`/user=admin_password=x_channel=1`). */
+const SECRET_VALUE =
+  /([?&;/_](?:key|token|pass|passwd|password|passphrase|pwd|secret|auth|signature|sig)=)[^&\s"']+/gi;
+/** SRT stream ids in the form many servers read: action:name:user:password. */
+const SRT_STREAM_ID = /(streamid=\w{1,16}:[^:&\s"']{1,128}:)[^&\s"']+/gi;
 
-/** Removes user info and secret query values from every URL in a text. */
+/** Removes user info and secret values from every URL in a text. Linear in its length. */
 export function redact(text: string): string {
-  return text.replace(CREDENTIALS, '$1***@').replace(SECRET_QUERY, '$1***');
+  return text
+    .replace(USER_INFO, '://***@')
+    .replace(USER_INFO_SLASH, '://***@')
+    .replace(SECRET_VALUE, '$1***')
+    .replace(SRT_STREAM_ID, '$1***');
 }
 
 export interface LogOptions {
@@ -17,23 +29,29 @@ export interface LogOptions {
   base?: Record<string, unknown>;
 }
 
-/** The process's root logger: JSON lines on stdout, pretty on a terminal, every string redacted. */
-export function createLogger(options: LogOptions): Logger {
-  const pretty = options.format === 'pretty' || (options.format === 'auto' && process.stdout.isTTY);
-  return pino({
-    level: options.level,
-    base: options.base ?? {},
-    timestamp: pino.stdTimeFunctions.isoTime,
-    hooks: { streamWrite: redact },
-    ...(pretty
-      ? {
-          transport: {
-            target: 'pino-pretty',
-            options: { translateTime: 'HH:MM:ss.l', ignore: 'pid,hostname' },
-          },
-        }
-      : {}),
-  });
+/**
+ * The process's root logger: JSON lines, pretty on a terminal, every string redacted.
+ * `destination` is stdout unless given.
+ */
+export function createLogger(options: LogOptions, destination?: DestinationStream): Logger {
+  const wantsPretty = options.format === 'pretty' || (options.format === 'auto' && process.stdout.isTTY);
+  const sink = wantsPretty
+    ? pretty({
+        translateTime: 'HH:MM:ss.l',
+        ignore: 'pid,hostname',
+        sync: true,
+        ...(destination ? { destination, colorize: false } : {}),
+      })
+    : (destination ?? pino.destination({ dest: 1, sync: true }));
+  return pino(
+    {
+      level: options.level,
+      base: options.base ?? {},
+      timestamp: pino.stdTimeFunctions.isoTime,
+      hooks: { streamWrite: redact },
+    },
+    sink,
+  );
 }
 
 /** A logger that says nothing, for tests and tools. */
