@@ -1,0 +1,33 @@
+// npm start: installs what is missing, builds the page and runs the gateway until it ends.
+import { spawn } from 'node:child_process';
+import { checkHost, ensureModules } from './lib/modules.mjs';
+import { ensurePage } from './lib/page.mjs';
+import { exitCode, main, NODE, ROOT } from './lib/run.mjs';
+import { ensureTools, FFMPEG } from './lib/tools.mjs';
+
+/** Runs the gateway; a repeated stop signal is passed on at most once a second. */
+function serve(args) {
+  const config = args.some((arg) => /^(--config|-c)(=|$)/.test(arg))
+    ? []
+    : ['--config', 'config/clearway.yml'];
+  const child = spawn(NODE, ['src/main.ts', 'serve', ...config, ...args], { cwd: ROOT, stdio: 'inherit' });
+  let last = 0;
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) {
+    process.on(signal, () => {
+      // Ctrl-C reaches the whole foreground group, and npm passes it on besides: the gateway has it already.
+      if (signal === 'SIGINT' && process.stdin.isTTY) return;
+      const now = Date.now();
+      if (now - last > 1000) child.kill(signal);
+      last = now;
+    });
+  }
+  child.once('exit', (code, signal) => process.exit(exitCode(code, signal)));
+}
+
+await main(async () => {
+  checkHost();
+  await ensureModules();
+  await ensureTools([FFMPEG]);
+  await ensurePage();
+  serve(process.argv.slice(2));
+});

@@ -1,0 +1,93 @@
+// npm test [-- <path, part of a path, or part of a test's name>...]: installs what is missing, then types, lint and
+// all tests; with arguments only the tests they name.
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { existsSync, readdirSync, statSync } from 'node:fs';
+import { join, relative } from 'node:path';
+import { checkHost, ensureModules } from './lib/modules.mjs';
+import { ensurePage } from './lib/page.mjs';
+import { exitCode, main, NODE, quiet, ROOT, Stop, say } from './lib/run.mjs';
+import { ensureTools, FFMPEG, findChromium, TEST_TOOLS } from './lib/tools.mjs';
+
+// They only bound hangs; CLEARWAY_TEST_TIMEOUT (seconds a file) is for machines slower than two cores.
+const FILE_SECONDS = Number(process.env.CLEARWAY_TEST_TIMEOUT) || 300;
+const TEST_SECONDS = FILE_SECONDS * 0.8;
+const RUN_SECONDS = FILE_SECONDS * 6;
+
+/** Every test file under a directory, relative to the checkout, sorted. */
+function testFiles(dir) {
+  return readdirSync(dir, { withFileTypes: true })
+    .flatMap((entry) => {
+      const path = join(dir, entry.name);
+      if (entry.isDirectory()) return testFiles(path);
+      return entry.name.endsWith('.test.ts') ? [relative(ROOT, path)] : [];
+    })
+    .sort();
+}
+
+/** Which files, and which of their tests, the arguments mean. */
+function select(filters) {
+  const all = testFiles(join(ROOT, 'test'));
+  const files = new Set();
+  const options = [];
+  for (const filter of filters) {
+    const path = relative(ROOT, join(process.env.INIT_CWD ?? ROOT, filter));
+    const isPath = existsSync(join(ROOT, path)) && path !== '';
+    const inside = isPath && statSync(join(ROOT, path)).isDirectory() ? `${path}/` : path;
+    const found = all.filter((file) => (isPath ? file.startsWith(inside) : file.includes(filter)));
+    if (filter.startsWith('-')) options.push(filter);
+    else if (found.length > 0) for (const file of found) files.add(file);
+    else options.push(`--test-name-pattern=${filter}`);
+  }
+  return { files: files.size > 0 ? [...files] : all, options };
+}
+
+/** Node's own runner over the files, in a process group of its own so that nothing it started outlives it. */
+async function runTests({ files, options }) {
+  const args = [
+    '--test',
+    '--test-reporter=spec',
+    '--test-concurrency=2',
+    `--test-timeout=${TEST_SECONDS * 1000}`,
+    '--import=./scripts/test-deadline.mjs',
+  ];
+  const child = spawn(NODE, [...args, ...options, ...files], {
+    cwd: ROOT,
+    stdio: ['ignore', 'inherit', 'inherit'],
+    detached: true,
+    env: { ...process.env, CLEARWAY_TEST_FILE_SECONDS: String(FILE_SECONDS), CHROMIUM: findChromium() },
+  });
+  const killGroup = () => {
+    try {
+      process.kill(-child.pid, 'SIGKILL');
+    } catch {
+      // Nothing is left in the group.
+    }
+  };
+  const watchdog = setTimeout(() => {
+    say(`the tests did not end within ${RUN_SECONDS} s: stopping them`);
+    killGroup();
+  }, RUN_SECONDS * 1000);
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.on(signal, killGroup);
+  const [code, signal] = await once(child, 'exit');
+  clearTimeout(watchdog);
+  killGroup();
+  return exitCode(code, signal);
+}
+
+await main(async () => {
+  checkHost();
+  await ensureModules();
+  await ensureTools([FFMPEG, ...TEST_TOOLS]);
+  await ensurePage();
+  const filters = process.argv.slice(2);
+  if (filters.length === 0) {
+    for (const check of ['typecheck', 'lint']) {
+      say(`${check}...`);
+      await quiet(['npm', 'run', '--silent', check]).catch((error) => {
+        throw error instanceof Stop ? new Stop(`${check} failed\n${error.message}`) : error;
+      });
+    }
+  }
+  process.exitCode = await runTests(select(filters));
+});
