@@ -2,7 +2,7 @@
 import { spawn } from 'node:child_process';
 import { checkHost, ensureModules } from './lib/modules.mjs';
 import { ensurePage } from './lib/page.mjs';
-import { exitCode, main, NODE, ROOT } from './lib/run.mjs';
+import { exitCode, main, NODE, ROOT, STOP_SIGNALS } from './lib/run.mjs';
 import { ensureTools, FFMPEG } from './lib/tools.mjs';
 
 /** Runs the gateway; a repeated stop signal is passed on at most once a second. */
@@ -12,7 +12,7 @@ function serve(args) {
     : ['--config', 'config/clearway.yml'];
   const child = spawn(NODE, ['src/main.ts', 'serve', ...config, ...args], { cwd: ROOT, stdio: 'inherit' });
   let last = 0;
-  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) {
+  for (const signal of STOP_SIGNALS) {
     process.on(signal, () => {
       // Ctrl-C reaches the whole foreground group, and npm passes it on besides: the gateway has it already.
       if (signal === 'SIGINT' && process.stdin.isTTY) return;

@@ -6,7 +6,7 @@ import { existsSync, readdirSync, statSync } from 'node:fs';
 import { join, relative } from 'node:path';
 import { checkHost, ensureModules } from './lib/modules.mjs';
 import { ensurePage } from './lib/page.mjs';
-import { exitCode, main, NODE, quiet, ROOT, Stop, say } from './lib/run.mjs';
+import { exitCode, main, NODE, quiet, ROOT, STOP_SIGNALS, Stop, say } from './lib/run.mjs';
 import { ensureTools, FFMPEG, findChromium, TEST_TOOLS } from './lib/tools.mjs';
 
 // They only bound hangs; CLEARWAY_TEST_TIMEOUT (seconds a file) is for machines slower than two cores.
@@ -68,7 +68,7 @@ async function runTests({ files, options }) {
     say(`the tests did not end within ${RUN_SECONDS} s: stopping them`);
     killGroup();
   }, RUN_SECONDS * 1000);
-  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.on(signal, killGroup);
+  for (const signal of STOP_SIGNALS) process.on(signal, killGroup);
   const [code, signal] = await once(child, 'exit');
   clearTimeout(watchdog);
   killGroup();

@@ -8,6 +8,9 @@ export const ROOT = dirname(dirname(dirname(fileURLToPath(import.meta.url))));
 /** Node 24 from the npm package `node`: the host's own Node only has to be able to run npm and these scripts. */
 export const NODE = join(ROOT, 'node_modules', 'node', 'bin', 'node');
 
+/** What asks a process to end. */
+export const STOP_SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'];
+
 /** A failure whose message is all that the user needs to see. */
 export class Stop extends Error {}
 
@@ -29,6 +32,12 @@ export function quiet(command, env = {}) {
       env: { ...process.env, ...env },
       stdio: ['ignore', 'pipe', 'pipe'],
     });
+    // A stopped script must not leave its installer running: the next one would collide with it.
+    const stop = (signal) => {
+      child.kill(signal);
+      process.exit(exitCode(null, signal));
+    };
+    for (const signal of STOP_SIGNALS) process.once(signal, stop);
     let output = '';
     const keep = (chunk) => {
       output = (output + chunk).slice(-4000);
@@ -37,6 +46,7 @@ export function quiet(command, env = {}) {
     child.stderr.on('data', keep);
     child.once('error', (error) => reject(new Stop(`cannot run ${file}: ${error.message}`)));
     child.once('close', (code, signal) => {
+      for (const name of STOP_SIGNALS) process.off(name, stop);
       if (code === 0) resolve(output);
       else
         reject(
