@@ -1,0 +1,298 @@
+import { ClearwayError } from '../contracts/errors.ts';
+import { CLOCK_RATE } from '../contracts/media.ts';
+import type { SourceSpec } from '../contracts/restorer.ts';
+import type { SourceInfo } from '../contracts/stream.ts';
+import { type Logger, redact } from '../telemetry/log.ts';
+import { ByteQueue } from './byte-queue.ts';
+import { decoderArguments } from './decoder-arguments.ts';
+import { type LogEvent, parseLogLine, parsePacketLine, parseTimeBase } from './decoder-log.ts';
+import { ffmpegPath } from './ffmpeg.ts';
+import { spawnFfmpeg } from './ffmpeg-child.ts';
+import { alternative, classifyFailure } from './ffmpeg-failure.ts';
+import { readLines } from './lines.ts';
+
+/** A video packet as it came from the network. */
+export interface ArrivedPacket {
+  /** Source clock, 90 kHz ticks; the clock of the frames. */
+  pts: number | undefined;
+  /** Bytes. */
+  size: number;
+  /** Unix time in ms, monotonic. */
+  arrival: number;
+}
+
+export interface DecodedFrame {
+  /** Planar I420, limited range, no padding: width * height * 3 / 2 bytes of the buffer `allocate` gave. */
+  data: Uint8Array;
+  /** Even, square pixels. May change from one frame to the next when the camera changes resolution. */
+  width: number;
+  height: number;
+  /** Source clock, 90 kHz ticks; may jump either way when the camera's clock does. */
+  pts: number;
+  /** Unix time in ms when the packet it was decoded from was demuxed. */
+  arrival: number;
+}
+
+export interface DecodedAudio {
+  /** Interleaved stereo s16le at 48 kHz: 4 bytes a sample. */
+  data: Uint8Array;
+  samples: number;
+  /** Source clock of the first sample, 90 kHz ticks; gaps are not filled. */
+  pts: number;
+}
+
+export interface DecoderEnd {
+  error: ClearwayError;
+  /** What to open at once instead (UDP after a refused TCP, no audio after undecodable audio). */
+  again?: SourceSpec;
+}
+
+export interface DecoderHandlers {
+  /** A buffer of at least so many bytes, which the frame's receiver then owns; undefined drops the frame. */
+  allocate(bytes: number): Uint8Array | undefined;
+  frame(frame: DecodedFrame): void;
+  /** A frame `allocate` had no buffer for. */
+  dropped(): void;
+  audio?(audio: DecodedAudio): void;
+  packet?(packet: ArrivedPacket): void;
+  /** Before the first frame, and again when the camera changes resolution. */
+  opened(info: SourceInfo): void;
+  /** Once, when the child is gone; not called after `stop`. */
+  ended(end: DecoderEnd): void;
+}
+
+export interface DecoderOptions {
+  /** Pictures with more lines are scaled down to so many. */
+  height?: number | 'auto';
+  ffmpegPath?: string;
+  logger: Logger;
+}
+
+export interface DecoderProcess extends AsyncDisposable {
+  readonly pid: number | undefined;
+  /** Ends the child and everything it started; resolves when it is gone. */
+  stop(): Promise<void>;
+}
+
+/** Extra seconds a source has for connecting, until its first frame. */
+const CONNECT_ALLOWANCE = 10;
+
+/** Log lines kept to explain an end. */
+const KEPT_PROBLEMS = 40;
+
+/** Packets whose frames have not come yet; more than any codec reorders. */
+const KEPT_PACKETS = 64;
+
+/** Containers without clocks, whose timestamps ffmpeg invents at 25 fps: time of arrival is what they have. */
+const CLOCKLESS = /^(mpjpeg|mjpeg|jpeg_pipe|h264|hevc|m4v|mpegvideo|image2pipe)$/;
+
+type FrameLine = Extract<LogEvent, { t: 'frame' }>;
+
+function now(): number {
+  return performance.timeOrigin + performance.now();
+}
+
+/** Opens a source in an ffmpeg child of its own and hands over its frames, audio and packets as they come. */
+export function spawnDecoder(
+  spec: SourceSpec,
+  options: DecoderOptions,
+  handlers: DecoderHandlers,
+): DecoderProcess {
+  const child = spawnFfmpeg(
+    options.ffmpegPath ?? ffmpegPath(),
+    decoderArguments(spec, options.height ?? 'auto'),
+    3,
+  );
+  const decoder = new Decoder(spec, handlers);
+  const [video, packets, audio] = child.pipes;
+  let stopping = false;
+  let stalled: ClearwayError | undefined;
+
+  let deadline = setTimeout(stall, (spec.stallTimeout + CONNECT_ALLOWANCE) * 1000);
+  decoder.onFrame = () => {
+    clearTimeout(deadline);
+    deadline = setTimeout(stall, spec.stallTimeout * 1000);
+  };
+  function stall(): void {
+    stalled = new ClearwayError(
+      'CLEARWAY_SOURCE_STALLED',
+      decoder.frames > 0
+        ? `${redact(spec.url)} sent no picture for ${spec.stallTimeout} s: look at the camera and the network`
+        : `${redact(spec.url)} accepted the connection but sent no picture: look at the camera`,
+      { retryable: true },
+    );
+    void child.stop();
+  }
+
+  readLines(child.stderr, (line) => decoder.log(line));
+  readLines(packets!, (line) => decoder.packetLine(line));
+  video!.on('data', (chunk: Buffer) => decoder.video(chunk));
+  audio!.on('data', (chunk: Buffer) => decoder.audio(chunk));
+
+  const ended = child.closed.then((exit) => {
+    clearTimeout(deadline);
+    if (stopping) return;
+    for (const text of decoder.problems) options.logger.debug({ source: redact(spec.url) }, text);
+    const again = stalled ? undefined : alternative(decoder.problems, spec);
+    handlers.ended({
+      error: stalled ?? classifyFailure(decoder.problems, exit, spec, decoder.frames > 0),
+      ...(again ? { again } : {}),
+    });
+  });
+
+  async function stop(): Promise<void> {
+    stopping = true;
+    decoder.silence();
+    await child.stop();
+    await ended;
+  }
+  return { pid: child.pid, stop, [Symbol.asyncDispose]: stop };
+}
+
+/** Puts the child's four outputs together again: pictures with their log lines and their packets. */
+class Decoder {
+  frames = 0;
+  onFrame: () => void = () => {};
+  readonly problems: string[] = [];
+
+  private readonly spec: SourceSpec;
+  private handlers: DecoderHandlers | undefined;
+  private readonly pictures = new ByteQueue<FrameLine>((next) => this.allocate(next));
+  private readonly sounds = new ByteQueue<Extract<LogEvent, { t: 'audio' }>>(
+    (next) => new Uint8Array(next.samples * 4),
+  );
+  private readonly decoded: (FrameLine & { data: Uint8Array })[] = [];
+  /** Packets by PTS, oldest first, until their frames come. */
+  private readonly waiting = new Map<number, number>();
+  /** Arrival of the newest packet until a frame claims it. */
+  private newest: number | undefined;
+  private firstArrival: number | undefined;
+  private secondsPerTick = 1 / CLOCK_RATE;
+  private clockless = false;
+  private inputDescribed = false;
+  private info: SourceInfo = { width: 0, height: 0, codec: 'unknown', fps: 0, hasAudio: false };
+
+  constructor(spec: SourceSpec, handlers: DecoderHandlers) {
+    this.spec = spec;
+    this.handlers = handlers;
+  }
+
+  silence(): void {
+    this.handlers = undefined;
+  }
+
+  log(line: string): void {
+    const event = parseLogLine(line);
+    switch (event?.t) {
+      case 'frame':
+        this.pictures.announce(event, pictureBytes(event));
+        this.takePictures();
+        break;
+      case 'audio':
+        this.sounds.announce(event, event.samples * 4);
+        this.takeSounds();
+        break;
+      case 'size':
+        this.inputDescribed = true;
+        this.info = { ...this.info, width: event.width, height: event.height };
+        this.handlers?.opened(this.info);
+        break;
+      case 'format':
+        this.clockless = CLOCKLESS.test(event.name);
+        break;
+      case 'video':
+        if (this.info.codec === 'unknown') this.info = { ...this.info, codec: event.codec, fps: event.fps };
+        break;
+      case 'audioTrack':
+        if (!this.inputDescribed) this.info = { ...this.info, hasAudio: this.spec.audio };
+        break;
+      case 'problem':
+        this.problems.push(event.text);
+        if (this.problems.length > KEPT_PROBLEMS) this.problems.shift();
+        break;
+    }
+  }
+
+  packetLine(line: string): void {
+    const arrival = now();
+    const packet = parsePacketLine(line);
+    if (!packet) {
+      this.secondsPerTick = parseTimeBase(line) ?? this.secondsPerTick;
+      return;
+    }
+    const pts =
+      packet.pts === undefined ? undefined : Math.round(packet.pts * this.secondsPerTick * CLOCK_RATE);
+    this.firstArrival ??= arrival;
+    this.newest = arrival;
+    if (pts !== undefined) {
+      this.waiting.set(pts, arrival);
+      if (this.waiting.size > KEPT_PACKETS) this.waiting.delete(this.waiting.keys().next().value!);
+    }
+    this.handlers?.packet?.({ pts, size: packet.size, arrival });
+  }
+
+  video(chunk: Uint8Array): void {
+    this.pictures.push(chunk);
+    this.takePictures();
+  }
+
+  audio(chunk: Uint8Array): void {
+    this.sounds.push(chunk);
+    this.takeSounds();
+  }
+
+  private allocate(next: FrameLine): Uint8Array | undefined {
+    return this.handlers?.allocate(pictureBytes(next));
+  }
+
+  /** `packetsRead`: every packet line that was written before these pictures has been read. */
+  private takePictures(packetsRead = false): void {
+    for (const piece of this.pictures.take()) {
+      this.frames += 1;
+      this.onFrame();
+      if (piece.data) this.decoded.push({ ...piece.item, data: piece.data });
+      else this.handlers?.dropped();
+    }
+    while (this.decoded[0] && (packetsRead || this.waiting.has(this.decoded[0].pts ?? Number.NaN))) {
+      const { data, width, height, pts } = this.decoded.shift()!;
+      const arrival = this.arrivalOf(pts);
+      this.handlers?.frame({
+        data,
+        width,
+        height,
+        pts: this.clockless || pts === undefined ? this.arrivalClock(arrival) : pts,
+        arrival,
+      });
+    }
+    // The picture's pipe may have been read before that of its packet line; by the end of this turn both are.
+    if (this.decoded.length > 0) setImmediate(() => this.takePictures(true));
+  }
+
+  private takeSounds(): void {
+    for (const { item, data } of this.sounds.take()) {
+      if (data && item.pts !== undefined) {
+        this.handlers?.audio?.({ data, samples: item.samples, pts: item.pts });
+      }
+    }
+  }
+
+  /**
+   * When the frame's packet came. ffmpeg pushes the packets' timestamps forward after a clock that jumped back, but
+   * not the frames': those take the newest packet's arrival, which is theirs unless pictures are reordered.
+   */
+  private arrivalOf(pts: number | undefined): number {
+    const own = pts === undefined ? undefined : this.waiting.get(pts);
+    if (own !== undefined) this.waiting.delete(pts!);
+    const arrival = own ?? this.newest ?? now();
+    if (arrival === this.newest) this.newest = undefined;
+    return arrival;
+  }
+
+  private arrivalClock(arrival: number): number {
+    return Math.round(((arrival - (this.firstArrival ?? arrival)) / 1000) * CLOCK_RATE);
+  }
+}
+
+function pictureBytes({ width, height }: { width: number; height: number }): number {
+  return (width * height * 3) / 2;
+}

@@ -1,0 +1,168 @@
+import { ClearwayError, type ErrorCode } from '../contracts/errors.ts';
+import type { SourceSpec } from '../contracts/restorer.ts';
+import { redact } from '../telemetry/log.ts';
+import { sourceScheme } from './decoder-arguments.ts';
+import type { ChildExit } from './ffmpeg-child.ts';
+
+interface Rule {
+  pattern: RegExp;
+  code: ErrorCode;
+  retryable: boolean;
+  /** What is the matter and what to do; follows the source's URL. */
+  says: string;
+}
+
+/** In order: the first that fits names the failure. The patterns are ffmpeg's own words, 5.1 to 8. */
+const RULES: Rule[] = [
+  {
+    pattern: /\b(401|403)\b.*(unauthori[sz]ed|forbidden)|authorization failed|access denied/i,
+    code: 'CLEARWAY_SOURCE_UNAUTHORIZED',
+    retryable: true,
+    says: 'refused the credentials: check user and password in the URL',
+  },
+  {
+    pattern: /\b404\b.*not found|\b454\b|stream not found|NetStream\.Play\.StreamNotFound|No such file/i,
+    code: 'CLEARWAY_SOURCE_NOT_FOUND',
+    retryable: true,
+    says: 'has no such stream: check the path of the URL',
+  },
+  {
+    pattern: /Failed to resolve hostname|Name or service not known|No address associated/i,
+    code: 'CLEARWAY_SOURCE_UNREACHABLE',
+    retryable: true,
+    says: 'cannot be reached: its host name is unknown; check the spelling and the DNS server',
+  },
+  {
+    pattern: /Connection refused/i,
+    code: 'CLEARWAY_SOURCE_UNREACHABLE',
+    retryable: true,
+    says: 'cannot be reached: nothing listens on that port; check that the camera is on and the port is right',
+  },
+  {
+    pattern: /No route to host|Network is unreachable|Connection setup failure/i,
+    code: 'CLEARWAY_SOURCE_UNREACHABLE',
+    retryable: true,
+    says: 'cannot be reached from here: check the address and the network between',
+  },
+  {
+    pattern: /Picture size \d+x\d+ is invalid|dimensions? .*(too large|not set)|exceeds? max_pixels/i,
+    code: 'CLEARWAY_PICTURE_SIZE',
+    retryable: true,
+    says: 'sends a picture larger than the 36 megapixels that are decoded: lower the camera resolution',
+  },
+  {
+    pattern: /Stream map '0:v:0' matches no streams|Stream map '' matches no streams/i,
+    code: 'CLEARWAY_SOURCE_NO_VIDEO',
+    retryable: true,
+    says: 'has no video track, only audio or data: choose another stream of the camera',
+  },
+  {
+    pattern: /Decoder .*not found|Unknown decoder|No decoder|Decoding requested, but no decoder/i,
+    code: 'CLEARWAY_SOURCE_UNSUPPORTED',
+    retryable: false,
+    says: 'uses a codec this ffmpeg cannot decode: set the camera to H.264, H.265 or MJPEG',
+  },
+  {
+    pattern:
+      /Protocol .*not on whitelist|Format not on whitelist|not in allowed_extensions|Protocol not found/i,
+    code: 'CLEARWAY_SOURCE_NOT_VIDEO',
+    retryable: false,
+    says: 'does not deliver video of its own (a playlist or script that leads elsewhere): give the URL of the video',
+  },
+  {
+    pattern: /timed? ?out/i,
+    code: 'CLEARWAY_SOURCE_UNREACHABLE',
+    retryable: true,
+    says: 'does not answer: check that the camera is on and reachable from here',
+  },
+  {
+    pattern: /Could not find codec parameters|unspecified size|Invalid data found|moov atom not found/i,
+    code: 'CLEARWAY_SOURCE_NOT_VIDEO',
+    retryable: true,
+    says: 'does not send video that can be read: check that the URL is of a video stream',
+  },
+  {
+    pattern: /Server returned [45]\d\d|HTTP error [45]\d\d|method \w+ failed: [45]\d\d/i,
+    code: 'CLEARWAY_SOURCE_UNREACHABLE',
+    retryable: true,
+    says: 'answered with an error: look at the camera',
+  },
+  {
+    pattern: /Connection reset|Broken pipe|Input\/output error|Error opening input|Cannot open connection/i,
+    code: 'CLEARWAY_SOURCE_UNREACHABLE',
+    retryable: true,
+    says: 'broke the connection off: look at the camera and the network',
+  },
+];
+
+/**
+ * Names why a decoder child ended, from the warnings and errors of its log (oldest first) and its exit.
+ * `opened` says whether a picture had come out before: what went wrong after that is an end, not a refusal.
+ */
+export function classifyFailure(
+  stderr: readonly string[],
+  exit: ChildExit,
+  spec: SourceSpec,
+  opened = false,
+): ClearwayError {
+  const where = redact(spec.url);
+  if (exit.error) {
+    return new ClearwayError(
+      'CLEARWAY_FFMPEG_MISSING',
+      'ffmpeg could not be started: install ffmpeg 5.1 or later or set FFMPEG_PATH',
+      { cause: exit.error },
+    );
+  }
+  const details = redact(stderr.slice(-3).join('; '));
+  if (!opened) {
+    const text = stderr.join('\n');
+    const rule = RULES.find(({ pattern }) => pattern.test(text));
+    if (rule) {
+      return new ClearwayError(rule.code, `${where} ${rule.says}`, {
+        retryable: rule.retryable,
+        cause: details,
+      });
+    }
+    if (exit.code !== 0) {
+      return new ClearwayError(
+        'CLEARWAY_SOURCE_NOT_VIDEO',
+        `${where} could not be opened as video${details ? ` (${details})` : ''}: check the URL`,
+        { retryable: true },
+      );
+    }
+  }
+  const scheme = sourceScheme(spec.url);
+  const how = exit.signal ? `the decoder was killed by ${exit.signal}` : 'the source ended the stream';
+  return new ClearwayError(
+    'CLEARWAY_SOURCE_ENDED',
+    scheme === 'file' || scheme === 'lavfi'
+      ? `${where} came to its end`
+      : `${where}: ${how}; it is tried again`,
+    { retryable: true, cause: details },
+  );
+}
+
+/**
+ * What to try at once instead of waiting for the next retry: UDP where a server refuses RTSP over TCP, no audio where
+ * the audio cannot be decoded. Undefined when nothing else is worth trying.
+ */
+export function alternative(stderr: readonly string[], spec: SourceSpec): SourceSpec | undefined {
+  const text = stderr.join('\n');
+  if (
+    spec.transport === 'auto' &&
+    /^rtsps?$/.test(sourceScheme(spec.url)) &&
+    /failed: 461|Unsupported transport|Nonmatching transport/i.test(text)
+  ) {
+    return { ...spec, transport: 'udp' };
+  }
+  if (
+    spec.audio &&
+    /stream #0:(\d+).*\n?.*|ashowinfo|aresample/i.test(text) &&
+    /Decoder .* not found for input stream|no decoder found.*|Error (?:re)?initializing filters!?[\s\S]*aresample/i.test(
+      text,
+    )
+  ) {
+    return { ...spec, audio: false };
+  }
+  return undefined;
+}
