@@ -12,6 +12,16 @@ export const streamName = z
 const bitrate = z.number().int().min(50_000).max(100_000_000);
 const port = z.number().int().min(0).max(65535);
 
+const bitrates = z
+  .strictObject({
+    min: bitrate.default(300_000),
+    start: bitrate.default(2_000_000),
+    max: bitrate.default(6_000_000),
+  })
+  .refine(({ min, max }) => min <= max, { path: ['max'], message: 'must not be below min' })
+  // Who lowers `max` alone means the start too.
+  .transform(({ min, start, max }) => ({ min, start: Math.min(Math.max(start, min), max), max }));
+
 /** One stream: where it comes from and how it is restored. */
 export const streamSchema = z
   .strictObject({
@@ -37,8 +47,7 @@ export const streamSchema = z
       .describe('stream key an RTMP publisher must present (?key=...)'),
     model: z
       .string()
-      .min(1)
-      .max(64)
+      .regex(/^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/, 'name a directory in models/, `auto` or `none`')
       .default('auto')
       .describe('a directory in models/, `auto`, or `none` to pass frames through'),
     height: z
@@ -50,58 +59,83 @@ export const streamSchema = z
     strength: z.number().min(0).max(1).default(1).describe('0 = untouched, 1 = fully restored'),
     smoothing: z.number().min(0).max(1).default(0.5).describe('temporal smoothing, 0 = off'),
     latencyBudget: duration
+      .refine((ms) => ms >= 10 && ms <= 60_000, 'must be 10ms to 1m')
       .default(150)
       .describe('arrival to encoded picture; a frame that would be later goes out unrestored'),
-    bitrate: z
-      .strictObject({
-        min: bitrate.default(300_000),
-        start: bitrate.default(2_000_000),
-        max: bitrate.default(6_000_000),
-      })
+    bitrate: bitrates
       .prefault({})
       .describe('bits per second of the published video; follows the receivers between min and max'),
   })
   .describe('one camera');
+
+const scryptHash = /^scrypt:\d{1,8}:\d{1,3}:\d{1,3}:[A-Za-z0-9_-]{16,128}:[A-Za-z0-9_-]{32,128}$/;
+const tokenHash = /^sha256:[0-9a-f]{64}$/;
+
+const grants = {
+  name: z.string().min(1).max(64),
+  role: z
+    .enum(['read', 'admin'])
+    .default('read')
+    .describe('read = watch; admin = change streams too; on `*`, the whole gateway'),
+  streams: z
+    .array(z.union([z.literal('*'), streamName]))
+    .default(['*'])
+    .describe("names of streams, or '*' for all"),
+};
+
+function uniqueNames(entries: { name: string }[]): boolean {
+  return new Set(entries.map(({ name }) => name)).size === entries.length;
+}
 
 /** Who may do what. With no users and no tokens, auth is off and only loopback addresses may be bound. */
 export const authSchema = z.strictObject({
   users: z
     .array(
       z.strictObject({
-        name: z.string().min(1).max(64),
-        password: z.string().startsWith('scrypt:').describe('hash made by `clearway hash-password`'),
-        role: z.enum(['read', 'admin']).default('read'),
-        streams: z.array(z.string()).default(['*']),
+        ...grants,
+        name: grants.name.regex(/^[^:]+$/, 'must not contain a colon (HTTP Basic cannot carry it)'),
+        password: z
+          .string()
+          .regex(scryptHash, 'must be the line `clearway hash-password` prints')
+          .describe('hash made by `clearway hash-password`'),
       }),
     )
+    .refine(uniqueNames, 'two users have the same name')
     .default([]),
   tokens: z
     .array(
       z.strictObject({
-        name: z.string().min(1).max(64),
+        ...grants,
         token: z
           .string()
-          .startsWith('scrypt:')
-          .or(z.string().startsWith('sha256:'))
+          .regex(tokenHash, 'must be the line `clearway hash-token` prints')
           .describe('sha256:<hex> of the bearer token, made by `clearway hash-token`'),
-        role: z.enum(['read', 'admin']).default('read'),
-        streams: z.array(z.string()).default(['*']),
       }),
     )
+    .refine(uniqueNames, 'two tokens have the same name')
     .default([]),
 });
 
 export const configSchema = z.strictObject({
   http: z
     .strictObject({
-      host: z.string().default('127.0.0.1'),
+      host: z
+        .string()
+        .min(1)
+        .default('127.0.0.1')
+        .describe('address to listen on; 0.0.0.0 = all, needs auth'),
       port: port.default(8080),
       tls: z
-        .strictObject({ cert: z.string(), key: z.string() })
+        .strictObject({ cert: z.string().min(1), key: z.string().min(1) })
         .optional()
         .describe('PEM files; reloaded when they change'),
       corsOrigins: z
-        .array(z.string())
+        .array(
+          z.union([
+            z.literal('*'),
+            z.string().regex(/^https?:\/\/[^/\s]+$/, 'write an origin: https://host[:port]'),
+          ]),
+        )
         .default(['*'])
         .describe('origins that may play (WHEP, HLS) from another page'),
     })
@@ -110,7 +144,11 @@ export const configSchema = z.strictObject({
   rtmp: z
     .strictObject({
       enabled: z.boolean().default(true),
-      host: z.string().default('127.0.0.1'),
+      host: z
+        .string()
+        .min(1)
+        .default('127.0.0.1')
+        .describe('address to listen on; elsewhere needs stream keys'),
       port: port.default(1935),
       allowAny: z
         .boolean()
@@ -128,7 +166,11 @@ export const configSchema = z.strictObject({
         .optional()
         .describe('threads the viewers are spread over; default: cores / 2, 1 to 8'),
       maxViewers: z.number().int().min(1).max(10_000).default(60),
-      portRange: z.tuple([port, port]).default([50_000, 50_999]).describe('UDP ports; about one a viewer'),
+      portRange: z
+        .tuple([port, port])
+        .refine(([first, last]) => first < last, 'the first port must be below the last')
+        .default([50_000, 50_999])
+        .describe('UDP ports; about one a viewer'),
       additionalHosts: z
         .array(z.string())
         .default([])
@@ -152,6 +194,11 @@ export const configSchema = z.strictObject({
       segments: z.number().int().min(3).max(60).default(8).describe('segments kept in the playlist'),
       idle: duration.default(30_000).describe('keep muxing this long after the last request'),
     })
+    .refine(({ part, segment }) => part >= 50 && part <= segment, {
+      path: ['part'],
+      message: 'must be at least 50ms and at most one segment',
+    })
+    .refine(({ segment }) => segment <= 30_000, { path: ['segment'], message: 'must be at most 30s' })
     .prefault({}),
   restorer: z
     .strictObject({

@@ -1,6 +1,7 @@
 /** Every error an operator or a caller can meet, by code. The sentence says what to do about it. */
 export type ErrorCode =
   | 'CLEARWAY_CONFIG_INVALID'
+  | 'CLEARWAY_CONFIG_READONLY'
   | 'CLEARWAY_BIND_REFUSED'
   | 'CLEARWAY_PORT_IN_USE'
   | 'CLEARWAY_DISK_FULL'
