@@ -1,0 +1,219 @@
+import type { FastifyPluginAsync, FastifyReply, FastifyRequest } from 'fastify';
+import { ClearwayError } from '../../contracts/errors.ts';
+import type { Guard } from '../../contracts/http.ts';
+import { RENDITIONS, type Rendition } from '../../contracts/media.ts';
+import type { StreamDirectory } from '../../contracts/publish.ts';
+import { parseFragment } from './fragment.ts';
+import { parseOffer } from './offer.ts';
+import type { Session, WebRtcPublisher } from './publisher.ts';
+
+export interface WhepDeps {
+  publisher: WebRtcPublisher;
+  streams: StreamDirectory;
+  guard: Guard;
+  /** Origins whose pages may play; default: every origin. */
+  corsOrigins?: readonly string[];
+}
+
+const SDP = 'application/sdp';
+const FRAGMENT = 'application/trickle-ice-sdpfrag';
+/** A browser's offer is about 6 KB; bigger bodies are refused before they are read. */
+const MAX_BODY = 256 * 1024;
+
+type EndpointRequest = FastifyRequest<{ Params: { name: string }; Querystring: { rendition?: string } }>;
+type SessionRequest = FastifyRequest<{ Params: { name: string; id: string } }>;
+
+/** WHEP (draft-ietf-wish-whep-04): `/whep/:name` and its sessions at `/whep/:name/sessions/:id`. */
+export function whepRoutes(deps: WhepDeps): FastifyPluginAsync {
+  const { publisher, streams, corsOrigins = ['*'] } = deps;
+  const guard = deps.guard('read', (request) => (request.params as { name: string }).name);
+
+  return async (app) => {
+    app.removeAllContentTypeParsers();
+    app.addContentTypeParser(
+      [SDP, FRAGMENT],
+      { parseAs: 'string', bodyLimit: MAX_BODY },
+      (_request, body, done) => done(null, body),
+    );
+    app.addContentTypeParser('*', (request, _payload, done) => done(unsupported(request)));
+    app.addHook('onRequest', async (request, reply) => {
+      allowOrigin(request, reply, corsOrigins);
+    });
+
+    const endpoint = '/whep/:name';
+    app.options(endpoint, (_request, reply) => preflight(reply, 'POST').header('accept-post', SDP).send());
+    app.head(endpoint, { preHandler: guard }, async (request, reply) => {
+      findStream(streams, (request as EndpointRequest).params.name);
+      return reply.header('accept-post', SDP).code(200).send();
+    });
+    app.post(endpoint, { preHandler: guard, bodyLimit: MAX_BODY }, (request, reply) =>
+      post(request as EndpointRequest, reply),
+    );
+    app.route({
+      method: ['GET', 'PUT', 'PATCH', 'DELETE'],
+      url: endpoint,
+      handler: notAllowed('POST, HEAD, OPTIONS'),
+      exposeHeadRoute: false,
+    });
+
+    const session = '/whep/:name/sessions/:id';
+    app.options(session, (_request, reply) =>
+      preflight(reply, 'PATCH, DELETE').header('accept-patch', FRAGMENT).send(),
+    );
+    app.patch(session, { preHandler: guard, bodyLimit: MAX_BODY }, (request, reply) =>
+      patch(request as SessionRequest, reply),
+    );
+    app.delete(session, { preHandler: guard }, async (request, reply) => {
+      publisher.end(findSession(request as SessionRequest), 'player left');
+      return reply.code(200).send();
+    });
+    app.route({
+      method: ['GET', 'HEAD', 'POST', 'PUT'],
+      url: session,
+      handler: notAllowed('PATCH, DELETE, OPTIONS'),
+    });
+  };
+
+  async function post(request: EndpointRequest, reply: FastifyReply): Promise<FastifyReply> {
+    const stream = findStream(streams, request.params.name);
+    const rendition = readRendition(request.query.rendition);
+    const offer = parseOffer(readBody(request, SDP));
+    const { session, answer } = await publisher.open(stream, rendition, offer);
+    for (const { urls, username, credential } of publisher.config.iceServers) {
+      const login =
+        username === undefined
+          ? ''
+          : `; username="${quote(username)}"; credential="${quote(credential ?? '')}"; credential-type="password"`;
+      reply.header('link', `<${urls}>; rel="ice-server"${login}`);
+    }
+    return reply
+      .code(201)
+      .header('location', `/whep/${encodeURIComponent(stream.name)}/sessions/${session.id}`)
+      .header('etag', session.etag)
+      .header('accept-patch', FRAGMENT)
+      .header('cache-control', 'no-store')
+      .type(SDP)
+      .send(answer);
+  }
+
+  async function patch(request: SessionRequest, reply: FastifyReply): Promise<FastifyReply> {
+    const session = findSession(request);
+    const body = readBody(request, FRAGMENT);
+    const match = request.headers['if-match'];
+    if (match === undefined) {
+      throw new ClearwayError(
+        'CLEARWAY_PRECONDITION_REQUIRED',
+        'Send If-Match with the ETag of the session, or "*" to restart ICE.',
+        { status: 428 },
+      );
+    }
+    // RFC 9110 writes it *, the draft's examples "*".
+    const any = match === '*' || match === '"*"';
+    if (!any && !match.split(',').some((tag) => tag.trim() === session.etag)) {
+      throw new ClearwayError(
+        'CLEARWAY_PRECONDITION_FAILED',
+        'If-Match names an ICE session that is no longer current; use the newest ETag.',
+        { status: 412 },
+      );
+    }
+    const fragment = parseFragment(body);
+    if (fragment.ice.ufrag === session.ice.ufrag && fragment.ice.pwd === session.ice.pwd) {
+      publisher.trickle(session, fragment);
+      return reply.code(204).send();
+    }
+    if (!any) {
+      throw new ClearwayError(
+        'CLEARWAY_BAD_REQUEST',
+        'New ICE credentials restart ICE, which takes If-Match: "*".',
+        { status: 422 },
+      );
+    }
+    const answer = await publisher.restart(session, fragment);
+    return reply
+      .code(200)
+      .header('etag', session.etag)
+      .header('cache-control', 'no-store')
+      .type(FRAGMENT)
+      .send(answer);
+  }
+
+  /** The session of this URL; the stream in it must be the session's, as it is what access was checked for. */
+  function findSession({ params: { name, id } }: SessionRequest): Session {
+    const session = publisher.session(id);
+    if (session !== undefined && session.stream === name) return session;
+    throw new ClearwayError('CLEARWAY_SESSION_NOT_FOUND', 'The session has ended; POST a new offer.', {
+      status: 404,
+    });
+  }
+}
+
+function findStream(streams: StreamDirectory, name: string) {
+  const stream = streams.get(name);
+  if (stream === undefined) {
+    throw new ClearwayError('CLEARWAY_STREAM_NOT_FOUND', `There is no stream named ${name.slice(0, 64)}.`, {
+      status: 404,
+    });
+  }
+  if (stream.status.state === 'disabled') {
+    throw new ClearwayError('CLEARWAY_STREAM_OFFLINE', `Stream ${name} is disabled.`, {
+      status: 409,
+      retryAfter: 60,
+    });
+  }
+  return stream;
+}
+
+function readRendition(text: string | undefined): Rendition {
+  const rendition = text === undefined ? 'restored' : RENDITIONS.find((known) => known === text);
+  if (rendition !== undefined) return rendition;
+  throw new ClearwayError('CLEARWAY_BAD_REQUEST', `rendition must be one of ${RENDITIONS.join(', ')}.`, {
+    status: 400,
+  });
+}
+
+function readBody(request: FastifyRequest, type: string): string {
+  const given = request.headers['content-type']?.split(';', 1)[0]?.trim().toLowerCase();
+  if (given !== type) throw unsupported(request, type);
+  return String(request.body ?? '');
+}
+
+function unsupported(
+  request: FastifyRequest,
+  wanted = request.method === 'PATCH' ? FRAGMENT : SDP,
+): ClearwayError {
+  return new ClearwayError('CLEARWAY_UNSUPPORTED_MEDIA_TYPE', `Send Content-Type: ${wanted}.`, {
+    status: 415,
+  });
+}
+
+function notAllowed(allow: string) {
+  return async (request: FastifyRequest, reply: FastifyReply): Promise<never> => {
+    reply.header('allow', allow);
+    throw new ClearwayError('CLEARWAY_BAD_REQUEST', `${request.method} is not for this URL, only ${allow}.`, {
+      status: 405,
+    });
+  };
+}
+
+function quote(text: string): string {
+  return text.replace(/[\\"]/g, '\\$&').replace(/[\r\n]/g, '');
+}
+
+function allowOrigin(request: FastifyRequest, reply: FastifyReply, allowed: readonly string[]): void {
+  const { origin } = request.headers;
+  if (allowed.includes('*')) reply.header('access-control-allow-origin', '*');
+  else {
+    reply.header('vary', 'Origin');
+    if (origin === undefined || !allowed.includes(origin)) return;
+    reply.header('access-control-allow-origin', origin);
+  }
+  reply.header('access-control-expose-headers', 'ETag, Link, Location, Accept-Patch, Retry-After');
+}
+
+function preflight(reply: FastifyReply, methods: string): FastifyReply {
+  return reply
+    .code(204)
+    .header('access-control-allow-methods', methods)
+    .header('access-control-allow-headers', 'Authorization, Content-Type, If-Match')
+    .header('access-control-max-age', '86400');
+}
