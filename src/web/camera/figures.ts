@@ -1,0 +1,169 @@
+import { STAGES, type Stage, type StreamStatus } from '../../contracts/stream.ts';
+import { h, setText } from '../core/dom.ts';
+import { bitrate, codec, fps, grouped, ms, percent } from '../core/format.ts';
+import { hasPicture, outcomeBar, restoredShare } from '../core/state.ts';
+import type { GlassSummary } from '../player/glass.ts';
+import { Sparkline } from './sparkline.ts';
+
+const STAGE_WORDS: Record<Stage, string> = {
+  decode: 'Decode',
+  queue: 'Queue',
+  restore: 'Restore',
+  smooth: 'Smooth',
+  encode: 'Encode',
+};
+
+interface LatencyRow {
+  element: HTMLTableRowElement;
+  set(value: { p50: number; p95: number } | undefined, scale: number): void;
+}
+
+function latencyRow(label: string, name: string): LatencyRow {
+  const p50 = h('td', {}, '–');
+  const p95 = h('td', {}, '–');
+  const bar = h('i');
+  const element = h(
+    'tr',
+    { 'data-row': name },
+    h('th', { scope: 'row' }, label),
+    h('td', { class: 'bar-cell', 'aria-hidden': 'true' }, h('span', { class: 'latency-bar' }, bar)),
+    p50,
+    p95,
+  );
+  return {
+    element,
+    set(value, scale) {
+      setText(p50, ms(value?.p50));
+      setText(p95, ms(value?.p95));
+      const share = (part: number | undefined): string => `${Math.min(100, ((part ?? 0) / scale) * 100)}%`;
+      bar.style.setProperty('--p50', share(value?.p50));
+      bar.style.setProperty('--p95', share(value?.p95));
+    },
+  };
+}
+
+/** Where a frame's time goes: every stage, the gateway as a whole, and this very screen. */
+export class LatencyPanel {
+  readonly element: HTMLElement;
+  readonly #stages = STAGES.map((stage) => ({ stage, row: latencyRow(STAGE_WORDS[stage], stage) }));
+  readonly #total = latencyRow('In the gateway', 'total');
+  readonly #glass = latencyRow('To this screen', 'glass');
+  readonly #history = new Sparkline();
+  readonly #note = h('p', { class: 'hint' });
+  #seen: StreamStatus | undefined;
+
+  constructor() {
+    const head = ['Stage', '', 'p50', 'p95'].map((text, i) =>
+      h('th', { scope: 'col', class: i === 1 ? 'bar-cell' : undefined }, text),
+    );
+    this.element = h(
+      'section',
+      { class: 'panel latency', 'aria-label': 'Latency' },
+      h('h2', {}, 'Latency ', h('small', {}, 'ms')),
+      h(
+        'table',
+        {},
+        h('thead', {}, h('tr', {}, ...head)),
+        h('tbody', {}, ...this.#stages.map(({ row }) => row.element)),
+        h('tbody', { class: 'totals' }, this.#total.element, this.#glass.element),
+      ),
+      this.#history.element,
+      this.#note,
+    );
+  }
+
+  update(status: StreamStatus, glass: GlassSummary | undefined, uncertainty: number | undefined): void {
+    const latency = hasPicture(status) ? status.latency : undefined;
+    const longest = Math.max(1, ...STAGES.map((stage) => latency?.[stage]?.p95 ?? 0));
+    for (const { stage, row } of this.#stages) row.set(latency?.[stage], longest);
+    const whole = Math.max(1, latency?.total?.p95 ?? 0, glass?.p95 ?? 0);
+    this.#total.set(latency?.total, whole);
+    this.#glass.set(glass, whole);
+    if (status !== this.#seen) {
+      this.#seen = status;
+      this.#history.add(latency?.total?.p95);
+    }
+    setText(
+      this.#note,
+      glass === undefined
+        ? 'From arrival at the gateway. This player has not measured its own yet.'
+        : `From arrival at the gateway; this screen ± ${ms(uncertainty)} ms.`,
+    );
+  }
+}
+
+function entry(label: string): { element: HTMLElement; set(text: string): void } {
+  const value = h('dd', {}, '–');
+  return { element: h('div', {}, h('dt', {}, label), value), set: (text) => setText(value, text) };
+}
+
+/** Frames by outcome, what restores them, what the camera sends, who watches. */
+export class FactsPanel {
+  readonly element: HTMLElement;
+  readonly #outcomes = outcomeBar();
+  readonly #rate = entry('Rate');
+  readonly #restored = entry('Restored');
+  readonly #passthrough = entry('Passed through');
+  readonly #dropped = entry('Dropped');
+  readonly #model = entry('Model');
+  readonly #size = entry('Restored at');
+  readonly #step = entry('Ladder');
+  readonly #camera = entry('Camera');
+  readonly #bitrate = entry('Bitrate');
+  readonly #audio = entry('Sound');
+  readonly #reconnects = entry('Reconnects');
+  readonly #viewers = entry('Viewers');
+  readonly #player = entry('This player');
+  readonly #why = h('p', { class: 'hint' });
+
+  constructor() {
+    const list = (label: string, ...entries: { element: HTMLElement }[]) =>
+      h('dl', { class: 'facts', 'aria-label': label }, ...entries.map(({ element }) => element));
+    this.element = h(
+      'section',
+      { class: 'panel', 'aria-label': 'Frames and source' },
+      h('h2', {}, 'Frames'),
+      this.#outcomes.element,
+      list('Frames', this.#restored, this.#passthrough, this.#dropped, this.#rate),
+      h('h2', {}, 'Source and picture'),
+      list(
+        'Source and picture',
+        this.#camera,
+        this.#bitrate,
+        this.#audio,
+        this.#size,
+        this.#model,
+        this.#step,
+        this.#reconnects,
+        this.#viewers,
+        this.#player,
+      ),
+      this.#why,
+    );
+  }
+
+  update(status: StreamStatus, player: { protocol: string; why: string }): void {
+    const { frames, input, restoration, viewers } = status;
+    const share = restoredShare(status);
+    this.#outcomes.set(frames);
+    this.#rate.set(hasPicture(status) ? `${fps(status.fps)} fps` : '–');
+    this.#restored.set(share === undefined ? '–' : `${grouped(frames.restored)} (${percent(share)} %)`);
+    this.#passthrough.set(grouped(frames.passthrough));
+    this.#dropped.set(grouped(frames.dropped));
+    this.#camera.set(
+      input ? `${codec(input.codec)}, ${input.width} × ${input.height}, ${fps(input.fps)} fps` : '–',
+    );
+    this.#bitrate.set(bitrate(input?.bitrate));
+    this.#audio.set(input ? (input.hasAudio ? 'yes' : 'none') : '–');
+    this.#size.set(restoration ? `${restoration.width} × ${restoration.height}` : '–');
+    this.#model.set(restoration ? `${restoration.model} on ${restoration.provider}` : '–');
+    this.#step.set(
+      restoration ? (restoration.step === 0 ? 'as wanted' : `${restoration.step} lighter than wanted`) : '–',
+    );
+    this.#reconnects.set(grouped(status.reconnects));
+    this.#viewers.set(`${viewers.webrtc} WebRTC, ${viewers.hls} HLS`);
+    this.#player.set(player.protocol);
+    setText(this.#why, player.why);
+    this.#why.hidden = player.why === '';
+  }
+}

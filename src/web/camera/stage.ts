@@ -1,0 +1,186 @@
+import type { Rendition } from '../../contracts/media.ts';
+import type { StreamStatus } from '../../contracts/stream.ts';
+import type { Context } from '../core/context.ts';
+import { h, setText } from '../core/dom.ts';
+import { ms } from '../core/format.ts';
+import { badge, causeOf, hasPicture } from '../core/state.ts';
+import { Player, type PlayerStatus } from '../player/player.ts';
+import { Picture } from './compare.ts';
+import { Divider } from './divider.ts';
+import { Toolbar } from './toolbar.ts';
+
+const REPORT_EVERY = 2_000;
+const PROTOCOL_WORDS = { webrtc: 'WebRTC', hls: 'HLS' } as const;
+
+/** What covers the picture, in words; undefined while the picture speaks for itself. */
+function overlayOf(
+  status: StreamStatus | undefined,
+  player: PlayerStatus,
+  connected: boolean,
+): { title: string; text: string } | undefined {
+  if (player.phase === 'refused') return { title: 'Not allowed', text: player.why };
+  if (!connected && player.phase !== 'playing') {
+    return { title: 'Gateway lost', text: 'It does not answer. The picture comes back by itself.' };
+  }
+  if (status !== undefined && !hasPicture(status)) {
+    const titles = {
+      idle: 'Waking the camera',
+      connecting: 'Connecting to the camera',
+      backoff: 'No signal',
+      disabled: 'Switched off',
+      live: '',
+      degraded: '',
+    } as const;
+    return { title: titles[status.state], text: causeOf(status) };
+  }
+  if (player.phase === 'playing') return undefined;
+  return player.phase === 'connecting'
+    ? { title: 'Opening the picture', text: player.why }
+    : { title: 'Picture interrupted', text: player.why };
+}
+
+/** The picture with everything on and under it. */
+export class Stage {
+  readonly element: HTMLElement;
+  readonly player: Player;
+  readonly #context: Context;
+  readonly #name: string;
+  readonly #picture = new Picture();
+  readonly #surface: HTMLElement;
+  readonly #divider: Divider;
+  readonly #toolbar: Toolbar;
+  readonly #badge = badge();
+  readonly #chip = h('span', { class: 'chip chip-player' });
+  readonly #overlayTitle = h('b');
+  readonly #overlayText = h('span');
+  readonly #overlay = h('div', { class: 'overlay', role: 'status' }, this.#overlayTitle, this.#overlayText);
+  #status: PlayerStatus = { phase: 'connecting', why: '' };
+  #report = 0;
+  #hadPicture = false;
+  #mode: Rendition = 'compare';
+
+  constructor(context: Context, name: string) {
+    this.#context = context;
+    this.#name = name;
+    const videos = h('div', { class: 'videos', 'aria-hidden': 'true' });
+    this.#picture.canvas.setAttribute('role', 'img');
+    this.#picture.canvas.setAttribute('aria-label', `Live picture of ${name}`);
+    this.#surface = h('div', { class: 'picture', 'data-shows': 'compare', 'data-empty': true });
+    this.#divider = new Divider(this.#surface, (position) => {
+      this.#picture.position = position;
+    });
+    this.#surface.append(
+      videos,
+      this.#picture.canvas,
+      h('span', { class: 'tag tag-source' }, 'camera'),
+      h('span', { class: 'tag tag-restored' }, 'restored'),
+      this.#divider.element,
+      this.#badge.element,
+      this.#chip,
+      this.#overlay,
+    );
+    this.#toolbar = new Toolbar({
+      name,
+      mode: (mode) => this.setMode(mode),
+      audio: (muted, volume) => this.player.setAudio(muted, volume),
+      canvas: this.#picture.canvas,
+      fullscreen: () => this.element,
+    });
+    this.element = h(
+      'section',
+      { class: 'stage', 'aria-label': 'Picture' },
+      this.#surface,
+      this.#toolbar.element,
+    );
+    this.player = new Player({
+      stream: name,
+      rendition: 'compare',
+      mount: videos,
+      clockOffset: () => context.events.clock.offset,
+      expectsPicture: () => hasPicture(context.store.get(name)) && context.store.connected,
+      frame: (video, rendition) => this.#drawn(video, rendition),
+      status: (status) => {
+        this.#status = status;
+        if (status.phase === 'refused') context.recheckSession();
+        this.update();
+      },
+    });
+    this.player.start();
+    this.#report = window.setInterval(() => this.#sendReport(), REPORT_EVERY);
+  }
+
+  get playerStatus(): PlayerStatus {
+    return this.#status;
+  }
+
+  setMode(mode: Rendition): void {
+    this.#mode = mode;
+    this.#toolbar.showMode(mode);
+    this.player.setRendition(mode);
+  }
+
+  /** One of the stage's keys; false when it is not. */
+  key(key: string): boolean {
+    const modes: Record<string, Rendition> = { c: 'compare', r: 'restored', s: 'source' };
+    const mode = modes[key];
+    if (mode !== undefined) {
+      this.setMode(mode);
+      return true;
+    }
+    return this.#toolbar.key(key) || (this.#mode === 'compare' && this.#divider.key(key));
+  }
+
+  update(): void {
+    const status = this.#context.store.get(this.#name);
+    const overlay = overlayOf(status, this.#status, this.#context.store.connected);
+    this.#overlay.hidden = overlay === undefined;
+    this.#surface.dataset.dimmed = String(overlay !== undefined);
+    this.#surface.setAttribute('aria-busy', String(this.#status.phase === 'connecting'));
+    setText(this.#overlayTitle, overlay?.title ?? '');
+    setText(this.#overlayText, overlay?.text ?? '');
+    if (status !== undefined) this.#badge.set(status.state);
+    const shape = status?.restoration ?? status?.input;
+    if (shape !== undefined && !this.#hadPicture) this.#shape(shape.width, shape.height);
+    const { protocol, why } = this.#status;
+    const glass = this.player.glass.summary(performance.timeOrigin + performance.now());
+    const parts = protocol && [PROTOCOL_WORDS[protocol], glass && `${ms(glass.p50)} ms`].filter(Boolean);
+    setText(this.#chip, parts ? parts.join(' · ') : '');
+    this.#chip.title = why;
+    this.#chip.hidden = parts === undefined;
+    this.#chip.dataset.protocol = protocol ?? '';
+  }
+
+  close(): void {
+    clearInterval(this.#report);
+    this.player.close();
+    this.#toolbar.close();
+  }
+
+  #drawn(video: HTMLVideoElement, rendition: Rendition): void {
+    this.#picture.draw(video, rendition);
+    if (!this.#hadPicture) {
+      this.#hadPicture = true;
+      delete this.#surface.dataset.empty;
+    }
+    const { width, height } = this.#picture.canvas;
+    this.#shape(width, height);
+    if (this.#surface.dataset.shows !== rendition) {
+      this.#surface.dataset.shows = rendition;
+      this.#divider.element.hidden = rendition !== 'compare';
+    }
+  }
+
+  #shape(width: number, height: number): void {
+    const ratio = (width / height).toFixed(4);
+    if (this.element.style.getPropertyValue('--ratio') !== ratio) {
+      this.element.style.setProperty('--ratio', ratio);
+    }
+  }
+
+  #sendReport(): void {
+    const { protocol } = this.player;
+    const samples = this.player.glass.take();
+    if (protocol === undefined || samples.length === 0) return;
+    this.#context.events.send({ type: 'latency', stream: this.#name, protocol, ms: samples });
+  }
+}

@@ -1,0 +1,163 @@
+import { RENDITIONS, type Rendition } from '../../contracts/media.ts';
+import { h, setText, uid } from '../core/dom.ts';
+import { type IconName, icon } from '../core/icons.ts';
+import { openHelp } from './help.ts';
+import { PictureInPicture } from './pip.ts';
+
+export interface ToolbarOptions {
+  name: string;
+  canvas: HTMLCanvasElement;
+  mode(mode: Rendition): void;
+  audio(muted: boolean, volume: number): void;
+  /** What goes full screen. */
+  fullscreen(): HTMLElement;
+}
+
+const MODE_WORDS: Record<Rendition, string> = { compare: 'Compare', restored: 'Restored', source: 'Camera' };
+
+interface IconButton {
+  element: HTMLButtonElement;
+  show(name: IconName, label: string, pressed?: boolean): void;
+}
+
+function iconButton(name: IconName, label: string, onclick: () => void): IconButton {
+  const text = h('span', { class: 'sr' }, label);
+  const element = h(
+    'button',
+    { class: 'icon-button', type: 'button', title: label, onclick },
+    icon(name),
+    text,
+  );
+  return {
+    element,
+    show(next, said, pressed) {
+      element.replaceChildren(icon(next), text);
+      element.title = said;
+      setText(text, said);
+      if (pressed !== undefined) element.setAttribute('aria-pressed', String(pressed));
+    },
+  };
+}
+
+/** Mode, sound, still, picture in picture, full screen, help. */
+export class Toolbar {
+  readonly element: HTMLElement;
+  readonly #options: ToolbarOptions;
+  readonly #radios = new Map<Rendition, HTMLInputElement>();
+  readonly #still: HTMLAnchorElement;
+  readonly #pip: PictureInPicture;
+  readonly #mute: IconButton;
+  readonly #volume: HTMLInputElement;
+  readonly #full: IconButton;
+  readonly #abort = new AbortController();
+  #muted = true;
+  #mode: Rendition = 'compare';
+
+  constructor(options: ToolbarOptions) {
+    this.#options = options;
+    this.#pip = new PictureInPicture(options.canvas);
+    const group = uid('mode');
+    const modes = RENDITIONS.toSorted((a, b) => (a === 'compare' ? -1 : b === 'compare' ? 1 : 0)).map(
+      (mode) => {
+        const radio = h('input', {
+          type: 'radio',
+          name: group,
+          value: mode,
+          onchange: () => options.mode(mode),
+        });
+        this.#radios.set(mode, radio);
+        return h('label', {}, radio, h('span', {}, MODE_WORDS[mode]));
+      },
+    );
+    this.#mute = iconButton('mute', 'Sound is off (m)', () => this.#setMuted(!this.#muted));
+    this.#volume = h('input', {
+      type: 'range',
+      min: 0,
+      max: 100,
+      value: 80,
+      class: 'volume',
+      'aria-label': 'Volume',
+    });
+    this.#volume.addEventListener('input', () => this.#setMuted(this.#volume.value === '0'));
+    this.#volume.style.setProperty('--value', '80%');
+    this.#still = h(
+      'a',
+      { class: 'icon-button', title: 'Save a still (d)', download: '' },
+      icon('still'),
+      h('span', { class: 'sr' }, 'Save a still'),
+    );
+    const pip = iconButton('pip', 'Picture in picture (p)', () => void this.#pip.toggle());
+    pip.element.hidden = !this.#pip.possible;
+    this.#full = iconButton('full', 'Full screen (f)', () => void this.#toggleFull());
+    this.#full.element.hidden = !document.fullscreenEnabled;
+    const help = iconButton('help', 'Keys (?)', openHelp);
+    this.element = h(
+      'div',
+      { class: 'toolbar', role: 'toolbar', 'aria-label': 'Picture controls' },
+      h('div', { class: 'segmented', role: 'radiogroup', 'aria-label': 'What to show' }, ...modes),
+      h('span', { class: 'gap' }),
+      this.#mute.element,
+      this.#volume,
+      this.#still,
+      pip.element,
+      this.#full.element,
+      help.element,
+    );
+    this.#still.addEventListener('click', () => this.#stamp());
+    document.addEventListener(
+      'fullscreenchange',
+      () => this.#full.show('full', document.fullscreenElement ? 'Leave full screen (f)' : 'Full screen (f)'),
+      { signal: this.#abort.signal },
+    );
+    this.showMode('compare');
+    this.#showSound();
+  }
+
+  showMode(mode: Rendition): void {
+    this.#mode = mode;
+    const radio = this.#radios.get(mode);
+    if (radio) radio.checked = true;
+    this.#stamp();
+  }
+
+  key(key: string): boolean {
+    const keys: Record<string, () => void> = {
+      m: () => this.#setMuted(!this.#muted),
+      d: () => this.#still.click(),
+      p: () => void this.#pip.toggle(),
+      f: () => void this.#toggleFull(),
+      '?': openHelp,
+    };
+    keys[key]?.();
+    return key in keys;
+  }
+
+  close(): void {
+    this.#abort.abort();
+    this.#pip.close();
+  }
+
+  /** The still's address and file name, new for every click. */
+  #stamp(): void {
+    const { name } = this.#options;
+    const at = new Date().toISOString().slice(0, 19).replaceAll(':', '-');
+    this.#still.href = `/snapshot/${encodeURIComponent(name)}.jpg?rendition=${this.#mode}`;
+    this.#still.download = `${name}-${this.#mode}-${at}.jpg`;
+  }
+
+  #setMuted(muted: boolean): void {
+    this.#muted = muted;
+    this.#volume.style.setProperty('--value', `${this.#volume.value}%`);
+    this.#showSound();
+    this.#options.audio(muted, Number(this.#volume.value) / 100);
+  }
+
+  #showSound(): void {
+    this.#mute.show(this.#muted ? 'mute' : 'sound', this.#muted ? 'Turn sound on (m)' : 'Turn sound off (m)');
+  }
+
+  async #toggleFull(): Promise<void> {
+    if (document.fullscreenElement) await document.exitFullscreen();
+    else await this.#options.fullscreen().requestFullscreen();
+  }
+}

@@ -1,0 +1,92 @@
+import type { ModelInfo } from '../../contracts/control.ts';
+import type { ErrorCode } from '../../contracts/errors.ts';
+import type { StreamStatus } from '../../contracts/stream.ts';
+
+/** What a person can set on a camera; the same names as in clearway.yml. */
+export interface CameraSettings {
+  source: string;
+  transport: 'auto' | 'tcp' | 'udp';
+  onDemand: boolean;
+  model: string;
+  strength: number;
+  smoothing: number;
+  /** Arrival to encoded picture, ms. */
+  latencyBudget: number;
+}
+
+export interface Session {
+  /** Whether the gateway asks for a login at all. */
+  auth: boolean;
+  user?: { name: string; role: 'read' | 'admin' };
+}
+
+/** An answer that was not the one wanted: problem+json in words, or no answer at all (`status` 0). */
+export class ApiError extends Error {
+  readonly status: number;
+  readonly code: ErrorCode | 'UNREACHABLE';
+  /** Seconds, from Retry-After. */
+  readonly retryAfter: number | undefined;
+
+  constructor(status: number, code: ErrorCode | 'UNREACHABLE', message: string, retryAfter?: number) {
+    super(message);
+    this.name = 'ApiError';
+    this.status = status;
+    this.code = code;
+    this.retryAfter = retryAfter;
+  }
+}
+
+/** Reads an error answer (RFC 9457) into words. */
+export async function problemOf(response: Response): Promise<ApiError> {
+  const body: unknown = await response.json().catch(() => undefined);
+  const { code, detail, title } = (typeof body === 'object' && body !== null ? body : {}) as {
+    code?: ErrorCode;
+    detail?: string;
+    title?: string;
+  };
+  const after = Number(response.headers.get('retry-after'));
+  return new ApiError(
+    response.status,
+    code ?? 'CLEARWAY_INTERNAL',
+    detail ?? title ?? `The gateway answered ${response.status}.`,
+    Number.isFinite(after) && after > 0 ? after : undefined,
+  );
+}
+
+/** fetch that throws ApiError for every answer outside 2xx and for none at all. */
+export async function request(url: string, init: RequestInit = {}): Promise<Response> {
+  let response: Response;
+  try {
+    response = await fetch(url, init);
+  } catch (error) {
+    if (init.signal?.aborted) throw error;
+    throw new ApiError(0, 'UNREACHABLE', 'The gateway does not answer.');
+  }
+  if (!response.ok) throw await problemOf(response);
+  return response;
+}
+
+async function json<T>(method: string, path: string, body?: unknown): Promise<T> {
+  const response = await request(path, {
+    method,
+    headers: body === undefined ? {} : { 'content-type': 'application/json' },
+    ...(body === undefined ? {} : { body: JSON.stringify(body) }),
+  });
+  return response.status === 204 ? (undefined as T) : ((await response.json()) as T);
+}
+
+const at = (name: string): string => `/api/v1/streams/${encodeURIComponent(name)}`;
+
+export const api = {
+  session: () => json<Session>('GET', '/api/v1/session'),
+  login: (user: string, password: string) => json<unknown>('POST', '/api/v1/login', { user, password }),
+  logout: () => json<unknown>('POST', '/api/v1/logout', {}),
+  streams: () => json<StreamStatus[]>('GET', '/api/v1/streams'),
+  /** Status and, beside it, the settings as configured. */
+  stream: (name: string) => json<StreamStatus & { settings?: Partial<CameraSettings> }>('GET', at(name)),
+  create: (camera: Partial<CameraSettings> & { name: string }) =>
+    json<StreamStatus>('POST', '/api/v1/streams', camera),
+  update: (name: string, patch: Partial<CameraSettings>) => json<StreamStatus>('PATCH', at(name), patch),
+  remove: (name: string) => json<void>('DELETE', at(name)),
+  models: () => json<ModelInfo[]>('GET', '/api/v1/models'),
+};

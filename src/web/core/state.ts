@@ -1,0 +1,60 @@
+import type { StreamState, StreamStatus } from '../../contracts/stream.ts';
+import { h, setText } from './dom.ts';
+
+export const STATE_WORDS: Record<StreamState, string> = {
+  live: 'Live',
+  degraded: 'Degraded',
+  connecting: 'Connecting',
+  backoff: 'No signal',
+  idle: 'Asleep',
+  disabled: 'Off',
+};
+
+/** Whether there is a picture to show in this state. */
+export const hasPicture = (status: StreamStatus | undefined): boolean =>
+  status?.state === 'live' || status?.state === 'degraded';
+
+/** The cause in words, with the time of the next attempt where there is one. */
+export function causeOf(status: StreamStatus, now = Date.now()): string {
+  const said = status.error?.message ?? status.cause;
+  if (status.state !== 'backoff' || status.retryAt === undefined) return said;
+  const seconds = Math.ceil((Date.parse(status.retryAt) - now) / 1000);
+  if (!(seconds > 0)) return `${sentence(said)} Trying now.`;
+  return `${sentence(said)} Next try in ${seconds} s.`;
+}
+
+const sentence = (text: string): string => (/[.!?]$/.test(text) ? text : `${text}.`);
+
+/** Share of published frames that were restored, 0..1; undefined before the first frame. */
+export function restoredShare({ frames }: StreamStatus): number | undefined {
+  const all = frames.restored + frames.passthrough + frames.dropped;
+  return all === 0 ? undefined : frames.restored / all;
+}
+
+/** A state badge: a shape and a word, so that it does not depend on colour. */
+export function badge(): { element: HTMLElement; set(state: StreamState): void } {
+  const word = h('span');
+  const element = h('span', { class: 'badge' }, h('i', { 'aria-hidden': 'true' }), word);
+  return {
+    element,
+    set(state) {
+      element.dataset.state = state;
+      setText(word, STATE_WORDS[state]);
+    },
+  };
+}
+
+/** A bar of restored, passthrough and dropped frames in proportion. */
+export function outcomeBar(): { element: HTMLElement; set(frames: StreamStatus['frames']): void } {
+  const parts = (['restored', 'passthrough', 'dropped'] as const).map((key) => {
+    const part = h('i', { 'data-outcome': key });
+    return { key, part };
+  });
+  const element = h('div', { class: 'outcomes', 'aria-hidden': 'true' }, ...parts.map(({ part }) => part));
+  return {
+    element,
+    set(frames) {
+      for (const { key, part } of parts) part.style.flexGrow = String(frames[key]);
+    },
+  };
+}

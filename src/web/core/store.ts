@@ -1,0 +1,61 @@
+import type { ServerEvent } from '../../contracts/events.ts';
+import type { StreamStatus } from '../../contracts/stream.ts';
+
+/** Every stream's newest status, and whether it is being kept fresh. */
+export class Store {
+  readonly #streams = new Map<string, StreamStatus>();
+  readonly #listeners = new Set<() => void>();
+  #connected = false;
+  /** False until the first list arrived. */
+  loaded = false;
+
+  get connected(): boolean {
+    return this.#connected;
+  }
+
+  get(name: string): StreamStatus | undefined {
+    return this.#streams.get(name);
+  }
+
+  /** By name, as people read them: cam2 before cam10. */
+  list(): StreamStatus[] {
+    return [...this.#streams.values()].sort((a, b) => a.name.localeCompare(b.name, 'en', { numeric: true }));
+  }
+
+  /** Calls `listener` after every change until `signal` aborts. */
+  watch(listener: () => void, signal: AbortSignal): void {
+    this.#listeners.add(listener);
+    signal.addEventListener('abort', () => this.#listeners.delete(listener));
+  }
+
+  apply(event: ServerEvent): void {
+    if (event.type === 'streams') this.replace(event.streams);
+    else if (event.type === 'stream') this.put(event.stream);
+    else if (event.type === 'removed') this.drop(event.name);
+  }
+
+  replace(streams: StreamStatus[]): void {
+    this.#streams.clear();
+    for (const stream of streams) this.#streams.set(stream.name, stream);
+    this.loaded = true;
+    this.#changed();
+  }
+
+  put(stream: StreamStatus): void {
+    this.#streams.set(stream.name, stream);
+    this.#changed();
+  }
+
+  drop(name: string): void {
+    if (this.#streams.delete(name)) this.#changed();
+  }
+
+  setConnected(connected: boolean): void {
+    this.#connected = connected;
+    this.#changed();
+  }
+
+  #changed(): void {
+    for (const listener of [...this.#listeners]) listener();
+  }
+}

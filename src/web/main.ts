@@ -1,0 +1,113 @@
+import { cameraView } from './camera/camera.ts';
+import { ApiError, api, type Session } from './core/api.ts';
+import type { Context, View } from './core/context.ts';
+import { h } from './core/dom.ts';
+import { Events } from './core/events.ts';
+import { Store } from './core/store.ts';
+import { loginView } from './login.ts';
+import { Shell } from './shell.ts';
+import { wallView } from './wall/wall.ts';
+
+const store = new Store();
+const shell = new Shell(document.getElementById('app')!);
+const events = new Events({
+  event: (event) => store.apply(event),
+  connected: (connected) => {
+    store.setConnected(connected);
+    shell.setConnected(connected);
+    // The gateway may have restarted with other users, or the login may have run out.
+    if (!connected) void checkSession();
+  },
+});
+
+let view: View | undefined;
+let session: Session = { auth: false };
+
+const context = (): Context => ({
+  store,
+  events,
+  session,
+  navigate,
+  toast: (message, kind) => shell.toast(message, kind),
+  recheckSession: () => void checkSession(),
+});
+
+function show(next: View): void {
+  view?.dispose();
+  view = next;
+  document.title = next.title;
+  shell.show(next.element);
+}
+
+function route(): void {
+  const name = /^\/streams\/([^/]+)\/?$/.exec(location.pathname)?.[1];
+  shell.setUser(session, signOut);
+  if (session.auth && session.user === undefined) show(loginView(() => void start()));
+  else if (name !== undefined) show(cameraView(context(), decodeURIComponent(name)));
+  else if (location.pathname === '/') show(wallView(context()));
+  else {
+    const home = h('a', { href: '/' }, 'All cameras');
+    const text = h('p', {}, 'There is no such page. ', home);
+    show({ element: h('div', { class: 'empty' }, text), title: 'Not found · Clearway', dispose: () => {} });
+  }
+}
+
+function navigate(path: string): void {
+  history.pushState(null, '', path);
+  route();
+  scrollTo(0, 0);
+  document.getElementById('main')?.focus({ preventScroll: true });
+}
+
+async function signOut(): Promise<void> {
+  await api.logout().catch(() => undefined);
+  events.stop();
+  await start();
+}
+
+/** Shows the login when a session ended; leaves everything as it is while the gateway does not answer. */
+async function checkSession(): Promise<void> {
+  const now = await api.session().catch(() => undefined);
+  if (now === undefined) return;
+  const lost = now.auth && now.user === undefined && (!session.auth || session.user !== undefined);
+  session = now;
+  if (lost) {
+    events.stop();
+    route();
+  }
+}
+
+async function start(): Promise<void> {
+  try {
+    session = await api.session();
+  } catch (error) {
+    if (!(error instanceof ApiError)) throw error;
+    // Without a session route there is no login; without an answer the events below keep asking.
+    session = { auth: false };
+  }
+  route();
+  if (session.auth && session.user === undefined) return;
+  events.start();
+  api.streams().then(
+    (streams) => {
+      if (!store.loaded) store.replace(streams);
+    },
+    () => undefined,
+  );
+}
+
+addEventListener('popstate', route);
+document.addEventListener('click', (event) => {
+  if (event.defaultPrevented || event.button !== 0 || event.metaKey || event.ctrlKey || event.shiftKey)
+    return;
+  const link = event.target instanceof Element ? event.target.closest('a') : null;
+  if (link === null || link.target !== '' || link.hasAttribute('download')) return;
+  const url = new URL(link.href);
+  if (url.origin !== location.origin || !(url.pathname === '/' || url.pathname.startsWith('/streams/')))
+    return;
+  if (url.hash !== '' && url.pathname === location.pathname) return;
+  event.preventDefault();
+  navigate(url.pathname);
+});
+
+void start();

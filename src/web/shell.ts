@@ -1,0 +1,75 @@
+import type { Session } from './core/api.ts';
+import { h, setText } from './core/dom.ts';
+import { icon, mark } from './core/icons.ts';
+import { themeButton } from './core/theme.ts';
+
+const TOAST_MS = 5_000;
+/** A connection lost for a moment is not worth a word. */
+const LOST_AFTER_MS = 1_200;
+
+/** The frame around every view: wordmark, connection, theme, who is signed in, and brief messages. */
+export class Shell {
+  readonly #main = h('main', { id: 'main', tabindex: -1 });
+  readonly #link = h('span', { class: 'link-state', 'data-up': 'wait' });
+  readonly #linkText = h('span');
+  readonly #user = h('span', { class: 'user' });
+  readonly #toasts = h('div', { class: 'toasts', role: 'status', 'aria-live': 'polite' });
+  #lost = 0;
+
+  constructor(root: HTMLElement) {
+    this.#link.append(h('i', { 'aria-hidden': 'true' }), this.#linkText);
+    this.#link.setAttribute('role', 'status');
+    const header = h(
+      'header',
+      { class: 'bar' },
+      h(
+        'a',
+        { class: 'wordmark', href: '/', 'aria-label': 'Clearway, all cameras' },
+        mark(),
+        h('b', {}, 'Clearway'),
+      ),
+      h('div', { class: 'crumbs', id: 'crumbs' }),
+      this.#link,
+      this.#user,
+      themeButton(),
+    );
+    root.replaceChildren(header, this.#main, this.#toasts);
+    setText(this.#linkText, 'Connecting');
+  }
+
+  show(element: HTMLElement): void {
+    this.#main.replaceChildren(element);
+  }
+
+  setConnected(connected: boolean): void {
+    clearTimeout(this.#lost);
+    if (connected) this.#setLink('yes', 'Connected');
+    else {
+      this.#lost = window.setTimeout(() => this.#setLink('no', 'Gateway lost, reconnecting'), LOST_AFTER_MS);
+    }
+  }
+
+  setUser(session: Session, signOut: () => void): void {
+    const { user } = session;
+    const hidden = session.auth && user === undefined;
+    this.#link.hidden = hidden;
+    if (user === undefined) {
+      this.#user.replaceChildren();
+      return;
+    }
+    const out = h('button', { class: 'icon-button', type: 'button', title: 'Sign out', onclick: signOut });
+    out.append(icon('out'), h('span', { class: 'sr' }, 'Sign out'));
+    this.#user.replaceChildren(h('span', { class: 'user-name' }, user.name), out);
+  }
+
+  toast(message: string, kind: 'note' | 'error' = 'note'): void {
+    const toast = h('p', { class: 'toast', 'data-kind': kind }, message);
+    this.#toasts.append(toast);
+    setTimeout(() => toast.remove(), TOAST_MS);
+  }
+
+  #setLink(up: 'yes' | 'no', text: string): void {
+    this.#link.dataset.up = up;
+    setText(this.#linkText, text);
+  }
+}

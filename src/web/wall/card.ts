@@ -1,0 +1,90 @@
+import type { StreamStatus } from '../../contracts/stream.ts';
+import { h, setText } from '../core/dom.ts';
+import { fps, ms, percent } from '../core/format.ts';
+import { icon } from '../core/icons.ts';
+import { badge, causeOf, hasPicture, outcomeBar, restoredShare } from '../core/state.ts';
+import { Snapshot } from './snapshot.ts';
+
+interface Figure {
+  element: HTMLElement;
+  set(value: string): void;
+}
+
+function figure(label: string, unit: string): Figure {
+  const value = h('b', {}, '–');
+  const suffix = h('small', { hidden: true }, unit);
+  const element = h('div', {}, h('dt', {}, label), h('dd', {}, value, suffix));
+  return {
+    element,
+    set(text) {
+      setText(value, text);
+      suffix.hidden = text === '–' || unit === '';
+    },
+  };
+}
+
+/** One camera on the wall. The whole card leads to the camera; the pencil edits it. */
+export class Card {
+  readonly element: HTMLElement;
+  readonly name: string;
+  readonly #snapshot: Snapshot;
+  readonly #badge = badge();
+  readonly #outcomes = outcomeBar();
+  readonly #cause = h('p', { class: 'card-cause' });
+  readonly #note = h('p', { class: 'card-note' });
+  readonly #latency = figure('Latency p95', 'ms');
+  readonly #fps = figure('Rate', 'fps');
+  readonly #restored = figure('Restored', '%');
+  readonly #viewers = figure('Viewers', '');
+
+  constructor(name: string, edit: (() => void) | undefined) {
+    this.name = name;
+    this.#snapshot = new Snapshot(name);
+    const pencil =
+      edit &&
+      h('button', { class: 'icon-button card-edit', type: 'button', title: `Edit ${name}`, onclick: edit });
+    pencil?.append(icon('edit'), h('span', { class: 'sr' }, `Edit ${name}`));
+    this.element = h(
+      'li',
+      { class: 'card' },
+      h('div', { class: 'card-picture' }, this.#snapshot.element, this.#note, this.#badge.element),
+      this.#outcomes.element,
+      h(
+        'div',
+        { class: 'card-head' },
+        h('h2', {}, h('a', { href: `/streams/${encodeURIComponent(name)}` }, name)),
+        pencil,
+        this.#cause,
+      ),
+      h(
+        'dl',
+        { class: 'card-figures' },
+        this.#latency.element,
+        this.#fps.element,
+        this.#restored.element,
+        this.#viewers.element,
+      ),
+    );
+  }
+
+  update(status: StreamStatus): void {
+    const live = hasPicture(status);
+    const cause = causeOf(status);
+    this.element.dataset.state = status.state;
+    this.#snapshot.wanted = live;
+    this.#badge.set(status.state);
+    setText(this.#cause, cause);
+    this.#cause.title = cause;
+    setText(this.#note, live ? '' : status.state === 'idle' ? 'Connects when watched' : 'No picture');
+    this.#outcomes.set(live ? status.frames : { restored: 0, passthrough: 0, dropped: 0 });
+    this.#latency.set(live ? ms(status.latency?.total?.p95) : '–');
+    this.#fps.set(live ? fps(status.fps) : '–');
+    this.#restored.set(live ? percent(restoredShare(status)) : '–');
+    this.#viewers.set(String(status.viewers.webrtc + status.viewers.hls));
+  }
+
+  close(): void {
+    this.#snapshot.close();
+    this.element.remove();
+  }
+}
