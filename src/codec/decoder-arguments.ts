@@ -96,7 +96,9 @@ function inputOptions(spec: SourceSpec): string[] {
     // HLS hands over whole segments at once: played at their own pace they make an even stream.
     ...(family === 'http' && /\.m3u8($|[?#])/i.test(spec.url) ? ['-re'] : []),
     // Enough to see one keyframe and the audio; frame timing is not guessed from twenty frames first.
-    ...['-probesize', '2000000', '-analyzeduration', '3000000', '-fpsprobesize', '0'],
+    // RTMP never says that no audio will come, so each push without audio would wait that long.
+    ...['-probesize', '2000000', '-analyzeduration', family === 'rtmp' ? '500000' : '5000000'],
+    ...['-fpsprobesize', '0'],
     // Slices decode in parallel without delay; frame threads would each hold a frame back.
     ...['-threads', '2', '-thread_type', 'slice', '-max_pixels', String(MAX_PIXELS)],
   ];

@@ -1,0 +1,183 @@
+import { createHash, randomBytes, timingSafeEqual } from 'node:crypto';
+import { EventEmitter, once } from 'node:events';
+import { type AddressInfo, createServer, isIPv6, type Server, type Socket } from 'node:net';
+import context from 'node-media-server/src/core/context.js';
+import nmsLogger from 'node-media-server/src/core/logger.js';
+import type { Config } from '../config/schema.ts';
+import { ClearwayError } from '../contracts/errors.ts';
+import type { Logger } from '../telemetry/log.ts';
+import { admitRtmpSession, type RtmpRequest } from './rtmp-session.ts';
+
+const APP = 'live';
+
+const MAX_CONNECTIONS = 256;
+
+/** A publisher silent for so long is taken for gone when another one comes in its place, ms. */
+const DEAD_PUBLISHER = 3000;
+
+export interface RtmpServerOptions {
+  config: Pick<Config['rtmp'], 'host' | 'port' | 'allowAny'>;
+  /** The configured stream of that name that takes a push, or undefined when there is none. */
+  lookup(name: string): { key?: string | undefined } | undefined;
+  logger: Logger;
+}
+
+interface RtmpEvents {
+  published: [name: string];
+  /** The publisher is gone, however that came about. */
+  unpublished: [name: string];
+}
+
+interface Publisher {
+  socket: Socket;
+  heard: number;
+}
+
+/**
+ * Takes RTMP pushes at `rtmp://host:port/live/<name>[?key=...]` and plays them back to this gateway's own decoders.
+ * The protocol is node-media-server's; the listener is ours, because its own ends the process when a port is taken.
+ * It keeps its sessions in a global: one server a process at a time.
+ */
+export class RtmpServer extends EventEmitter<RtmpEvents> {
+  private readonly options: RtmpServerOptions;
+  private readonly server: Server;
+  private readonly sockets = new Set<Socket>();
+  private readonly publishers = new Map<string, Publisher>();
+  /** Only who knows it may play: it is in `playUrl` and nowhere else. */
+  private readonly playToken = randomBytes(16).toString('hex');
+
+  constructor(options: RtmpServerOptions) {
+    super();
+    this.options = options;
+    const { logger } = options;
+    // Its sessions come and go at `info`; ours say what matters.
+    nmsLogger.log = (message, level) => (level === 'error' ? logger.debug(message) : logger.trace(message));
+    this.server = createServer({ keepAlive: true, noDelay: true }, (socket) => this.accept(socket));
+    this.server.maxConnections = MAX_CONNECTIONS;
+  }
+
+  /** Opens the port and returns its number. Throws CLEARWAY_PORT_IN_USE or CLEARWAY_BIND_REFUSED. */
+  async listen(): Promise<number> {
+    const { host, port } = this.options.config;
+    this.server.listen(port, host);
+    try {
+      await once(this.server, 'listening');
+    } catch (cause) {
+      if ((cause as NodeJS.ErrnoException).code === 'EADDRINUSE') {
+        throw new ClearwayError(
+          'CLEARWAY_PORT_IN_USE',
+          `RTMP port ${port} on ${host} is in use: stop what uses it or set another rtmp.port`,
+          { cause },
+        );
+      }
+      throw new ClearwayError(
+        'CLEARWAY_BIND_REFUSED',
+        `RTMP cannot listen on ${host}:${port}: check rtmp.host and rtmp.port`,
+        { cause },
+      );
+    }
+    this.server.on('error', (error) => this.options.logger.error({ err: error }, 'RTMP listener'));
+    return this.port;
+  }
+
+  /** The port in use, also where port 0 was asked for. */
+  get port(): number {
+    return (this.server.address() as AddressInfo).port;
+  }
+
+  isPublishing(name: string): boolean {
+    return this.publishers.has(name);
+  }
+
+  /** Where a decoder of this gateway plays what is pushed as `name`. */
+  playUrl(name: string): string {
+    return `${this.origin}/${APP}/${name}?token=${this.playToken}`;
+  }
+
+  /** Where a publisher on this host pushes to. */
+  pushUrl(name: string, key?: string): string {
+    return `${this.origin}/${APP}/${name}${key === undefined ? '' : `?key=${encodeURIComponent(key)}`}`;
+  }
+
+  /** Ends every session and closes the port. */
+  async close(): Promise<void> {
+    if (!this.server.listening) return;
+    const closed = once(this.server, 'close');
+    this.server.close();
+    for (const socket of this.sockets) socket.destroy();
+    await closed;
+  }
+
+  private get origin(): string {
+    const { host } = this.options.config;
+    const own =
+      host === '0.0.0.0' ? '127.0.0.1' : host === '::' ? '[::1]' : isIPv6(host) ? `[${host}]` : host;
+    return `rtmp://${own}:${this.port}`;
+  }
+
+  private accept(socket: Socket): void {
+    this.sockets.add(socket);
+    socket.once('close', () => this.sockets.delete(socket));
+    const session = admitRtmpSession(socket, {
+      publish: (request) => this.refusePublish(request),
+      published: (request) => this.publish(request.name, socket),
+      play: (request) => this.refusePlay(request, socket),
+      refused: (what, reason) =>
+        this.options.logger.warn(
+          { code: 'CLEARWAY_PUBLISHER_REFUSED', peer: socket.remoteAddress },
+          `RTMP ${what} refused: ${reason}`,
+        ),
+    });
+    context.sessions.set(session.id, session);
+  }
+
+  /** Why this push is refused; undefined lets it in. */
+  private refusePublish({ app, name, query }: RtmpRequest): string | undefined {
+    if (app !== APP) return `push to rtmp://host/${APP}/<name>, not to /${app}`;
+    const stream = this.options.lookup(name);
+    if (!stream && !this.options.config.allowAny) {
+      return `no stream ${name} is configured with \`source: push\``;
+    }
+    if (stream?.key !== undefined && !sameSecret(stream.key, query.key)) {
+      return `wrong key for ${name}: push to /${APP}/${name}?key=...`;
+    }
+    const current = this.publishers.get(name);
+    if (current && performance.now() - current.heard < DEAD_PUBLISHER) {
+      return `${name} already has a publisher`;
+    }
+    if (current) this.unpublish(name, current);
+    return undefined;
+  }
+
+  private refusePlay({ app, name, query }: RtmpRequest, socket: Socket): string | undefined {
+    const local = socket.remoteAddress === socket.localAddress;
+    if (local && app === APP && sameSecret(this.playToken, query.token)) return undefined;
+    return `${name} is not played over RTMP: watch it by WebRTC or HLS`;
+  }
+
+  private publish(name: string, socket: Socket): void {
+    const publisher: Publisher = { socket, heard: performance.now() };
+    this.publishers.set(name, publisher);
+    socket.on('data', () => {
+      publisher.heard = performance.now();
+    });
+    socket.once('close', () => {
+      if (this.publishers.get(name) === publisher) this.unpublish(name, publisher);
+    });
+    this.emit('published', name);
+  }
+
+  private unpublish(name: string, publisher: Publisher): void {
+    this.publishers.delete(name);
+    // Otherwise the path stays taken for 30 s more, and players are given its last pictures.
+    context.broadcasts.get(`/${APP}/${name}`)?._finishPublish();
+    publisher.socket.destroy();
+    this.emit('unpublished', name);
+  }
+}
+
+/** Compares without telling by its duration how much of a guess was right. */
+function sameSecret(expected: string, given: string | string[] | undefined): boolean {
+  const digest = (text: string) => createHash('sha256').update(text).digest();
+  return timingSafeEqual(digest(expected), digest(typeof given === 'string' ? given : ''));
+}

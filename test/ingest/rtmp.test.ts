@@ -1,0 +1,148 @@
+import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import { connect, createServer } from 'node:net';
+import { test } from 'node:test';
+import context from 'node-media-server/src/core/context.js';
+import { RtmpServer } from '../../src/ingest/rtmp.ts';
+import { createLogger, silentLogger } from '../../src/telemetry/log.ts';
+import { decodeFrames } from '../support/decode.ts';
+import { freePort } from '../support/ports.ts';
+import { pushRtmp } from '../support/rtmp-push.ts';
+
+const STREAMS: Record<string, { key?: string }> = { door: { key: 'let me in' }, yard: {} };
+
+async function startServer(options: { allowAny?: boolean } = {}): Promise<RtmpServer & AsyncDisposable> {
+  const server = new RtmpServer({
+    config: { host: '127.0.0.1', port: 0, allowAny: options.allowAny ?? false },
+    lookup: (name) => STREAMS[name],
+    logger: silentLogger,
+  });
+  await server.listen();
+  return Object.assign(server, { [Symbol.asyncDispose]: () => server.close() });
+}
+
+async function expectRefused(url: string): Promise<void> {
+  await using push = pushRtmp(url);
+  const exit = await push.closed;
+  assert.notEqual(exit.code, 0, 'the publisher was let in');
+}
+
+test('a push with the right key is published, decoded by our own player and gone with its publisher', async () => {
+  await using server = await startServer();
+  const published = once(server, 'published');
+  const push = pushRtmp(server.pushUrl('door', 'let me in'), { audio: 'aac' });
+  await using _push = push;
+  assert.deepEqual(await published, ['door']);
+  assert.equal(server.isPublishing('door'), true);
+  const { frames, info, audio } = await decodeFrames(server.playUrl('door'), 30);
+  assert.deepEqual([info.width, info.height, info.codec, info.hasAudio], [320, 240, 'h264', true]);
+  assert.equal(frames.length, 30);
+  assert.ok(audio.length > 0);
+  const unpublished = once(server, 'unpublished');
+  await push.stop();
+  assert.deepEqual(await unpublished, ['door']);
+  assert.equal(server.isPublishing('door'), false);
+});
+
+test('a wrong key, no key, an unknown name and another application are refused', async () => {
+  await using server = await startServer();
+  await expectRefused(server.pushUrl('door', 'let me out'));
+  await expectRefused(server.pushUrl('door'));
+  await expectRefused(server.pushUrl('nobody'));
+  await expectRefused(server.pushUrl('yard').replace('/live/', '/vod/'));
+  assert.equal(server.isPublishing('door'), false);
+  assert.equal(context.broadcasts.size, 0, 'a refused publisher leaves nothing behind');
+});
+
+test('a second publisher is refused while the first goes on', async () => {
+  await using server = await startServer();
+  const published = once(server, 'published');
+  await using _first = pushRtmp(server.pushUrl('yard'));
+  await published;
+  await expectRefused(server.pushUrl('yard'));
+  const { frames } = await decodeFrames(server.playUrl('yard'), 10);
+  assert.equal(frames.length, 10);
+});
+
+test('the same publisher may come back at once, and players see its new pictures only', async () => {
+  await using server = await startServer();
+  let published = once(server, 'published');
+  const first = pushRtmp(server.pushUrl('yard'), { size: '320x240' });
+  await using _first = first;
+  await published;
+  await decodeFrames(server.playUrl('yard'), 3);
+  const unpublished = once(server, 'unpublished');
+  await first.stop();
+  await unpublished;
+  published = once(server, 'published');
+  await using _second = pushRtmp(server.pushUrl('yard'), { size: '160x120' });
+  await published;
+  const { frames } = await decodeFrames(server.playUrl('yard'), 5);
+  assert.deepEqual(
+    frames.map(({ width }) => width),
+    [160, 160, 160, 160, 160],
+  );
+});
+
+test('allowAny takes a push to any name', async () => {
+  await using server = await startServer({ allowAny: true });
+  const published = once(server, 'published');
+  await using _push = pushRtmp(server.pushUrl('somebody'));
+  assert.deepEqual(await published, ['somebody']);
+});
+
+test('nobody plays without the token of this process', async () => {
+  await using server = await startServer();
+  const published = once(server, 'published');
+  await using _push = pushRtmp(server.pushUrl('yard'));
+  await published;
+  const { error } = await decodeFrames(server.playUrl('yard').replace(/token=.*/, 'token=guess'), 1);
+  assert.ok(error, 'the player was let in');
+});
+
+test('strangers who send nonsense are cut off and the server goes on', async () => {
+  await using server = await startServer();
+  const handshake = Buffer.alloc(1537, 3);
+  const tails = [
+    // A message that claims 16 MB, an AMF command that ends early, a chunk size without a value.
+    Buffer.from('03000000ffffff1400000000', 'hex'),
+    Buffer.from('0300000000000c140000000002000763', 'hex'),
+    Buffer.concat([Buffer.from('030000000000041400000000', 'hex'), Buffer.from('02ffff63')]),
+    Buffer.from('020000000000000100000000', 'hex'),
+  ];
+  for (const tail of tails) {
+    const socket = connect(server.port, '127.0.0.1');
+    socket.on('error', () => {});
+    socket.resume();
+    socket.end(Buffer.concat([handshake, Buffer.alloc(1536, 1), tail, Buffer.alloc(64, 0xff)]));
+    await once(socket, 'close');
+  }
+  const published = once(server, 'published');
+  await using _push = pushRtmp(server.pushUrl('yard'));
+  await published;
+});
+
+test('a port in use is an error with its code, not the end of the process', async () => {
+  const port = await freePort();
+  const other = createServer().listen(port, '127.0.0.1');
+  await once(other, 'listening');
+  const server = new RtmpServer({
+    config: { host: '127.0.0.1', port, allowAny: false },
+    lookup: () => undefined,
+    logger: createLogger({ level: 'silent', format: 'json' }),
+  });
+  await assert.rejects(server.listen(), { code: 'CLEARWAY_PORT_IN_USE' });
+  await server.close();
+  other.close();
+});
+
+test('close ends publishers and players and leaves no session', async () => {
+  const server = await startServer();
+  const published = once(server, 'published');
+  await using push = pushRtmp(server.pushUrl('yard'));
+  await published;
+  await server.close();
+  await push.closed;
+  assert.equal(context.sessions.size, 0);
+  assert.equal(context.broadcasts.size, 0);
+});
