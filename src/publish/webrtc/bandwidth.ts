@@ -5,18 +5,22 @@ const CEILING = 100_000_000;
 /** What a path must lose before it counts as full: cameras on wireless links lose a few percent idle. */
 const LOSSY = 0.1;
 const GROWTH = 1.08;
+/** An estimate below this share of two seconds' bitrate means an overused path, not a lagging estimate. */
+const OVERUSED = 0.9;
 
 /**
  * What one viewer's path carries, from the receiver's estimate (REMB, draft-alvestrand-rmcat-remb) and its reported
  * loss, as the sender side of Google congestion control does (draft-ietf-rmcat-gcc-02, 6).
  *
  * A receiver cannot see more than it is sent: its estimate stays near 1.5 times the current rate, however wide the
- * path. So an estimate is a limit only when it is below what is being sent; otherwise the limit grows by 8 % a second.
+ * path. So an estimate counts only when it stays clearly below what is being sent (an overused path makes it 0.85 of
+ * what arrives); otherwise the limit grows by 8 % a second.
  */
 export class BandwidthEstimate {
   #limit: number | undefined;
   #remb: number | undefined;
   #loss = 0;
+  #sentBefore = 0;
 
   /** @param bps the receiver's estimate for all streams of the viewer */
   remb(bps: number): void {
@@ -38,7 +42,9 @@ export class BandwidthEstimate {
     const limit = this.#limit ?? Math.max(START, sent);
     const remb = this.#remb ?? Number.POSITIVE_INFINITY;
     let next = limit;
-    if (remb < sent) next = Math.min(limit, remb);
+    const steady = Math.min(sent, this.#sentBefore);
+    this.#sentBefore = sent;
+    if (remb < steady * OVERUSED) next = Math.min(limit, remb);
     else if (this.#loss > LOSSY) next = Math.min(limit, sent) * (1 - this.#loss / 2);
     else if (sent > limit / 4) next = limit * GROWTH;
     this.#loss = 0;

@@ -121,6 +121,8 @@ export class Peer {
   async #negotiate(ice: IceCredentials, candidates: readonly string[]): Promise<LocalTransport> {
     const connection = this.#connection;
     await connection.setRemoteDescription({ type: 'offer', sdp: this.#remoteSdp(ice, candidates) });
+    // werift would be the DTLS client, and waits 100 ms before its hello; a player may be it at once.
+    this.#transport.role = this.#offer.setup === 'passive' ? 'client' : 'server';
     const answer = await connection.createAnswer();
     // werift falls back to a public STUN server when none is configured; nobody asked for that.
     if (this.#options.stun === undefined) delete this.#transport.iceTransport.connection.stunServer;
@@ -145,10 +147,7 @@ export class Peer {
     };
   }
 
-  /**
-   * The player's offer as werift gets it: only what was checked, with the player as DTLS client if it may be, which
-   * saves werift's 100 ms pause before its own hello.
-   */
+  /** The player's offer as werift gets it: only what was checked. */
   #remoteSdp(ice: IceCredentials, candidates: readonly string[]): string {
     const { fingerprint, setup, media } = this.#offer;
     const accepted = media.flatMap((m) => (m.accepted ? [{ ...m, format: m.accepted }] : []));
@@ -164,7 +163,7 @@ export class Peer {
         `a=ice-ufrag:${ice.ufrag}`,
         `a=ice-pwd:${ice.pwd}`,
         `a=fingerprint:${fingerprint.algorithm} ${fingerprint.value}`,
-        `a=setup:${setup === 'passive' ? 'passive' : 'active'}`,
+        `a=setup:${setup}`,
         `a=mid:${mid}`,
         'a=recvonly',
         'a=rtcp-mux',
