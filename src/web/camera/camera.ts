@@ -44,16 +44,14 @@ export function cameraView(context: Context, name: string): View {
   const element = h(
     'div',
     { class: 'camera' },
-    h('div', { class: 'camera-head' }, back, h('h1', {}, name), cause, mayEdit(context) && edit),
-    stage.element,
+    h('div', { class: 'camera-head' }, back, h('h1', {}, name), cause, mayEdit(context, name) && edit),
     h(
-      'aside',
-      { class: 'side', 'aria-label': 'Settings and figures' },
-      controls.element,
-      latency.element,
-      facts.element,
-      linksPanel(context, name),
+      'div',
+      { class: 'camera-main' },
+      stage.element,
+      h('div', { class: 'under' }, ...facts.elements, linksPanel(context, name)),
     ),
+    h('aside', { class: 'side', 'aria-label': 'Settings and latency' }, controls.element, latency.element),
   );
 
   let wasConnected = store.connected;

@@ -115,7 +115,7 @@ export class Controls {
         smoothing: settings?.smoothing ?? restoration?.smoothing ?? 0.5,
       });
     }
-    const disabled = !mayEdit(this.#context);
+    const disabled = !mayEdit(this.#context, this.#name);
     for (const control of [this.#model, this.#strength.input, this.#smoothing.input])
       control.disabled = disabled;
     if (disabled) setText(this.#error, 'Only people with the admin role change these.');

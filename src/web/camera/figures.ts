@@ -97,9 +97,9 @@ function entry(label: string): { element: HTMLElement; set(text: string): void }
   return { element: h('div', {}, h('dt', {}, label), value), set: (text) => setText(value, text) };
 }
 
-/** Frames by outcome, what restores them, what the camera sends, who watches. */
+/** Two panels: frames by outcome and who watches them; what the camera sends and what restores it. */
 export class FactsPanel {
-  readonly element: HTMLElement;
+  readonly elements: HTMLElement[];
   readonly #outcomes = outcomeBar();
   readonly #rate = entry('Rate');
   readonly #restored = entry('Restored');
@@ -117,29 +117,22 @@ export class FactsPanel {
   readonly #why = h('p', { class: 'hint' });
 
   constructor() {
-    const list = (label: string, ...entries: { element: HTMLElement }[]) =>
-      h('dl', { class: 'facts', 'aria-label': label }, ...entries.map(({ element }) => element));
-    this.element = h(
-      'section',
-      { class: 'panel', 'aria-label': 'Frames and source' },
-      h('h2', {}, 'Frames'),
-      this.#outcomes.element,
-      list('Frames', this.#restored, this.#passthrough, this.#dropped, this.#rate),
-      h('h2', {}, 'Source and picture'),
-      list(
-        'Source and picture',
-        this.#camera,
-        this.#bitrate,
-        this.#audio,
-        this.#size,
-        this.#model,
-        this.#step,
-        this.#reconnects,
-        this.#viewers,
-        this.#player,
+    const panel = (title: string, ...children: Node[]) =>
+      h('section', { class: 'panel', 'aria-label': title }, h('h2', {}, title), ...children);
+    const list = (...entries: { element: HTMLElement }[]) =>
+      h('dl', { class: 'facts' }, ...entries.map(({ element }) => element));
+    this.elements = [
+      panel(
+        'Frames',
+        this.#outcomes.element,
+        list(this.#rate, this.#restored, this.#passthrough, this.#dropped, this.#viewers, this.#player),
+        this.#why,
       ),
-      this.#why,
-    );
+      panel(
+        'Source and picture',
+        list(this.#camera, this.#bitrate, this.#audio, this.#size, this.#model, this.#step, this.#reconnects),
+      ),
+    ];
   }
 
   update(status: StreamStatus, player: { protocol: string; why: string }): void {

@@ -91,6 +91,8 @@ export class Toolbar {
     this.#full = iconButton('full', 'Full screen (f)', () => void this.#toggleFull());
     this.#full.element.hidden = !document.fullscreenEnabled;
     const help = iconButton('help', 'Keys (?)', openHelp);
+    help.element.classList.add('keyboard-only');
+    pip.element.classList.add('keyboard-only');
     this.element = h(
       'div',
       { class: 'toolbar', role: 'toolbar', 'aria-label': 'Picture controls' },

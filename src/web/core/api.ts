@@ -17,7 +17,12 @@ export interface CameraSettings {
 export interface Session {
   /** Whether the gateway asks for a login at all. */
   auth: boolean;
-  user?: { name: string; role: 'read' | 'admin' };
+  user?: {
+    name: string;
+    role: 'read' | 'admin';
+    /** The streams the role is about; `*` is every one. */
+    streams?: string[];
+  };
 }
 
 /** An answer that was not the one wanted: problem+json in words, or no answer at all (`status` 0). */

@@ -20,5 +20,9 @@ export interface View {
   dispose(): void;
 }
 
-/** Whether the person may change cameras. */
-export const mayEdit = ({ session }: Context): boolean => !session.auth || session.user?.role === 'admin';
+/** Whether the person may change the camera named; without a name, whether any at all. */
+export function mayEdit({ session }: Context, name?: string): boolean {
+  if (!session.auth) return true;
+  const { role, streams = ['*'] } = session.user ?? { role: 'read' };
+  return role === 'admin' && (name === undefined || streams.includes('*') || streams.includes(name));
+}

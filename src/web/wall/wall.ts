@@ -99,7 +99,8 @@ export function wallView(context: Context): View {
     const wanted = filter.value.trim().toLowerCase();
     search.hidden = streams.length < FILTER_FROM;
     element.dataset.stale = String(store.loaded && !store.connected && late);
-    setText(head, store.loaded ? summary(streams) : '');
+    setText(head, streams.length > 0 ? summary(streams) : '');
+    addButton.hidden = streams.length === 0;
     for (const [name, card] of cards) {
       if (store.get(name) !== undefined) continue;
       card.close();
@@ -111,7 +112,7 @@ export function wallView(context: Context): View {
       if (card === undefined) {
         card = new Card(
           status.name,
-          mayEdit(context) ? () => openCameraForm(context, status.name) : undefined,
+          mayEdit(context, status.name) ? () => openCameraForm(context, status.name) : undefined,
         );
         cards.set(status.name, card);
       }

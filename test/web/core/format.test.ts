@@ -1,0 +1,26 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { bitrate, codec, fps, ms, percent, since } from '../../../src/web/core/format.ts';
+
+test('milliseconds keep one decimal below ten and group thousands', () => {
+  assert.deepEqual([7.44, 9.97, 84.6, 12_345].map(ms), ['7.4', '10', '85', '12\u2009345']);
+  assert.equal(ms(undefined), '–');
+});
+
+test('a share is 100 % only when nothing is missing', () => {
+  assert.deepEqual([1, 0.99996, 0.994, 0.5, 0.004, 0].map(percent), [
+    '100',
+    '99.9',
+    '99.4',
+    '50',
+    '0.4',
+    '0',
+  ]);
+});
+
+test('bitrates, rates, codecs and ages in the words of the field', () => {
+  assert.deepEqual([842_000, 2_440_000].map(bitrate), ['842 kbit/s', '2.4 Mbit/s']);
+  assert.deepEqual([25, 29.97].map(fps), ['25', '30.0']);
+  assert.deepEqual(['hevc', 'h264', 'vp8'].map(codec), ['H.265', 'H.264', 'VP8']);
+  assert.equal(since('2026-01-01T00:00:00Z', Date.parse('2026-01-01T02:10:00Z')), '2 h');
+});
