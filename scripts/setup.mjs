@@ -1,13 +1,13 @@
-// npm run setup: installs all that `npm start` and `npm test` need, and builds the page.
+// npm run setup: what `npm start` installs and builds, without starting; for deployment and image building.
 import { checkHost, ensureModules } from './lib/modules.mjs';
 import { ensurePage } from './lib/page.mjs';
 import { main, say } from './lib/run.mjs';
-import { ensureTools, FFMPEG, TEST_TOOLS } from './lib/tools.mjs';
+import { ensureTools, FFMPEG } from './lib/tools.mjs';
 
 await main(async () => {
   checkHost();
   await ensureModules();
-  await ensureTools([FFMPEG, ...TEST_TOOLS]);
+  await ensureTools([FFMPEG]);
   await ensurePage();
-  say('ready');
+  say('ready: npm start');
 });
