@@ -1,0 +1,98 @@
+import { createHash } from 'node:crypto';
+import type { FastifyInstance } from 'fastify';
+import { openapi } from './openapi.ts';
+
+const STYLE = `
+:root{color-scheme:light dark;--line:#8884;--soft:#8882}
+body{font:16px/1.5 system-ui,sans-serif;max-width:56rem;margin:0 auto;padding:2rem 1rem 6rem}
+h1{margin:0}h2{margin:2.5rem 0 .5rem;text-transform:capitalize}
+details{border:1px solid var(--line);border-radius:.5rem;margin:.4rem 0;padding:.4rem .8rem}
+summary{cursor:pointer;display:flex;gap:.8rem;align-items:baseline;flex-wrap:wrap}
+code,pre{font:.875em/1.5 ui-monospace,monospace}
+pre{background:var(--soft);border-radius:.4rem;padding:.7rem;overflow:auto}
+.method{font-weight:700;width:4rem}.says{opacity:.75}
+table{border-collapse:collapse;width:100%}td{border-top:1px solid var(--line);padding:.3rem .6rem .3rem 0;vertical-align:top}
+`;
+const STYLE_HASH = createHash('sha256').update(STYLE).digest('base64');
+const CSP = `default-src 'none'; style-src 'sha256-${STYLE_HASH}'; base-uri 'none'; frame-ancestors 'self'`;
+
+interface Described {
+  summary: string;
+  description?: string;
+  tags: string[];
+  security?: unknown[];
+  parameters: { in: string; name: string; schema: { description?: string; enum?: string[] } }[];
+  requestBody?: { content: Record<string, unknown> };
+  responses: Record<string, { description?: string }>;
+}
+
+function escapeHtml(text: string): string {
+  return text.replaceAll(/[&<>"]/g, (sign) => `&#${sign.charCodeAt(0)};`);
+}
+
+function example(method: string, path: string, { requestBody }: Described, base: string): string {
+  const [type] = Object.keys(requestBody?.content ?? {});
+  const sample =
+    path === '/api/v1/streams'
+      ? '{"name":"gate","source":"rtsp://user:password@192.168.1.20/stream1"}'
+      : '{"strength":0.8}';
+  const data =
+    type === 'application/json'
+      ? ` --json '${sample}'`
+      : type
+        ? ` -H 'Content-Type: ${type}' --data-binary @-`
+        : '';
+  return `curl ${method === 'get' ? '' : `-X ${method.toUpperCase()} `}-H 'Authorization: Bearer TOKEN' '${base}${path}'${data}`;
+}
+
+function section(method: string, path: string, operation: Described, base: string): string {
+  const rows = [
+    ...operation.parameters.map(({ in: place, name, schema }) => [
+      `${name} (${place})`,
+      schema.description ?? schema.enum?.join(', ') ?? '',
+    ]),
+    ...Object.entries(operation.responses).map(([status, { description }]) => [
+      status,
+      description ?? 'problem+json: what went wrong and what to do about it',
+    ]),
+  ];
+  const table = rows.map(
+    ([key, says]) => `<tr><td><code>${escapeHtml(key!)}</code></td><td>${escapeHtml(says!)}</td></tr>`,
+  );
+  return `<details><summary><span class="method">${method.toUpperCase()}</span><code>${escapeHtml(path)}</code>
+<span class="says">${escapeHtml(operation.summary)}${operation.security ? ' (open)' : ''}</span></summary>
+<p>${escapeHtml(operation.description ?? '')}</p><table>${table.join('')}</table>
+<pre>${escapeHtml(example(method, path, operation, base))}</pre></details>`;
+}
+
+function page(base: string): string {
+  const document = openapi();
+  const operations = Object.entries(document.paths).flatMap(([path, methods]) =>
+    Object.entries(methods).map(([method, one]) => ({
+      method,
+      path,
+      operation: one as unknown as Described,
+    })),
+  );
+  const tags = [...new Set(operations.flatMap(({ operation }) => operation.tags))];
+  const sections = tags.map((tag) => {
+    const own = operations.filter(({ operation }) => operation.tags.includes(tag));
+    return `<h2>${tag}</h2>${own.map(({ method, path, operation }) => section(method, path, operation, base)).join('')}`;
+  });
+  return `<!doctype html><html lang="en"><head><meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1"><title>Clearway API</title><style>${STYLE}</style></head>
+<body><h1>Clearway API</h1><p>The same as a machine reads it: <a href="/openapi.json">/openapi.json</a> (OpenAPI 3.1).
+Without users or tokens in <code>clearway.yml</code> leave the Authorization header out.</p>${sections.join('')}</body></html>`;
+}
+
+/** `/openapi.json` and `/docs`. Both are open: they say nothing about this gateway's streams. */
+export function registerDocs(app: FastifyInstance): void {
+  const document = JSON.stringify(openapi());
+  app.get('/openapi.json', async (_request, reply) => reply.type('application/json').send(document));
+  app.get('/docs', async (request, reply) =>
+    reply
+      .headers({ 'content-security-policy': CSP, 'cache-control': 'no-cache' })
+      .type('text/html; charset=utf-8')
+      .send(page(`${request.protocol}://${request.host}`)),
+  );
+}

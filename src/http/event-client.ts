@@ -1,0 +1,120 @@
+import type { WebSocket } from 'ws';
+import type { Control } from '../contracts/control.ts';
+import type { ClientEvent } from '../contracts/events.ts';
+import { type Identity, may } from './auth.ts';
+import { clientEventSchema } from './schemas.ts';
+
+/** Bytes the socket may hold before newer states replace older ones instead of queueing up. */
+const MAX_BUFFERED = 64 * 1024;
+/** Messages a client may send: a burst, then this many a second. */
+const BURST = 40;
+const PER_SECOND = 20;
+
+/** Close codes of RFC 6455, 7.4.1. */
+const UNSUPPORTED_DATA = 1003;
+const POLICY_VIOLATION = 1008;
+
+/**
+ * One WebSocket on /events. Of every stream only the newest event waits to be sent, so a slow client costs one state
+ * a stream, whatever happens, and sees the newest when it catches up.
+ */
+export class EventClient {
+  alive = true;
+  readonly #socket: WebSocket;
+  readonly #identity: Identity;
+  readonly #control: Control;
+  /** Serialised events by stream name, in the order they became due. */
+  readonly #waiting = new Map<string, string>();
+  #allowance = BURST;
+  #refilled = performance.now();
+
+  constructor(socket: WebSocket, identity: Identity, control: Control) {
+    this.#socket = socket;
+    this.#identity = identity;
+    this.#control = control;
+    socket.on('pong', () => {
+      this.alive = true;
+    });
+    socket.on('message', (data, binary) => {
+      if (binary) socket.close(UNSUPPORTED_DATA, 'text only');
+      else this.#receive(String(data));
+    });
+    const streams = control.list().filter(({ name }) => this.maySee(name));
+    this.#send(JSON.stringify({ type: 'streams', streams }));
+  }
+
+  maySee(stream: string): boolean {
+    return may(this.#identity, 'read', stream);
+  }
+
+  /** Sends an event about a stream now, or its successor when the client is ready again. */
+  push(stream: string, event: string): void {
+    this.#waiting.delete(stream);
+    this.#waiting.set(stream, event);
+    this.#drain();
+  }
+
+  /** Checks that the last ping was answered and sends the next; a client that is gone is let go. */
+  beat(): void {
+    if (!this.alive) {
+      this.#socket.terminate();
+      return;
+    }
+    this.alive = false;
+    this.#socket.ping();
+  }
+
+  #drain(): void {
+    for (const [stream, event] of this.#waiting) {
+      if (this.#socket.bufferedAmount > MAX_BUFFERED) return;
+      this.#waiting.delete(stream);
+      this.#send(event);
+    }
+  }
+
+  #send(text: string): void {
+    if (this.#socket.readyState !== this.#socket.OPEN) return;
+    this.#socket.send(text, (error) => {
+      if (!error && this.#waiting.size > 0) this.#drain();
+    });
+  }
+
+  #receive(text: string): void {
+    if (!this.#allowed()) {
+      this.#socket.close(POLICY_VIOLATION, `at most ${PER_SECOND} messages a second`);
+      return;
+    }
+    let event: ClientEvent;
+    try {
+      event = clientEventSchema.parse(JSON.parse(text));
+    } catch {
+      this.#socket.close(POLICY_VIOLATION, 'not a message of /events; see /docs');
+      return;
+    }
+    if (event.type === 'ping') {
+      if (this.#socket.bufferedAmount <= MAX_BUFFERED) {
+        this.#send(JSON.stringify({ type: 'pong', t0: event.t0, now: preciseNow() }));
+      }
+      return;
+    }
+    const { stream, protocol, ms } = event;
+    // A stream that was just removed is no fault of the player.
+    if (this.maySee(stream) && this.#control.get(stream))
+      this.#control.reportViewerLatency(stream, protocol, ms);
+  }
+
+  /** Token bucket. */
+  #allowed(): boolean {
+    const now = performance.now();
+    this.#allowance = Math.min(BURST, this.#allowance + ((now - this.#refilled) / 1000) * PER_SECOND);
+    this.#refilled = now;
+    if (this.#allowance < 1) return false;
+    this.#allowance--;
+    return true;
+  }
+}
+
+/** Unix time in ms with its fraction: whole milliseconds would blur the players' clock estimate. */
+function preciseNow(): number {
+  return performance.timeOrigin + performance.now();
+}

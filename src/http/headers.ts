@@ -1,0 +1,43 @@
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
+
+/** What the page needs and no more: its own files, pictures and media it makes itself (MSE), hls.js's worker. */
+export const PAGE_CSP = [
+  "default-src 'self'",
+  "img-src 'self' blob: data:",
+  "media-src 'self' blob:",
+  "worker-src 'self' blob:",
+  "object-src 'none'",
+  "base-uri 'none'",
+  "form-action 'self'",
+  "frame-ancestors 'self'",
+].join('; ');
+
+/** Where players on other sites' pages come to. */
+const PLAYER_PATH = /^\/(?:whep|hls|snapshot)\//;
+const PREFLIGHT_HEADERS = {
+  'access-control-allow-methods': 'GET, HEAD, POST, PATCH, DELETE, OPTIONS',
+  'access-control-allow-headers': 'Authorization, Content-Type, If-Match, Range',
+  'access-control-max-age': '86400',
+};
+
+/** Security headers on everything; CORS for players, preflights answered before any auth. */
+export function registerHeaders(app: FastifyInstance, origins: () => readonly string[]): void {
+  app.addHook('onRequest', async (request: FastifyRequest, reply: FastifyReply) => {
+    reply.headers({ 'x-content-type-options': 'nosniff', 'referrer-policy': 'no-referrer' });
+    if (request.url.startsWith('/api/')) reply.header('cache-control', 'no-store');
+    if (!PLAYER_PATH.test(request.url)) return undefined;
+    const { origin } = request.headers;
+    const allowed = origins();
+    if (allowed.includes('*')) reply.header('access-control-allow-origin', '*');
+    else {
+      reply.header('vary', 'Origin');
+      if (origin === undefined || !allowed.includes(origin)) return undefined;
+      reply.header('access-control-allow-origin', origin);
+    }
+    reply.header('access-control-expose-headers', 'ETag, Link, Location, Retry-After');
+    const preflight =
+      request.method === 'OPTIONS' && request.headers['access-control-request-method'] !== undefined;
+    if (!preflight) return undefined;
+    return reply.code(204).headers(PREFLIGHT_HEADERS).send();
+  });
+}
