@@ -2,6 +2,11 @@
 export class Changes {
   readonly #waiting = new Set<() => void>();
 
+  /** How many are asleep. */
+  get waiting(): number {
+    return this.#waiting.size;
+  }
+
   /** Call after every change a waiter could be interested in. */
   notify(): void {
     for (const check of [...this.#waiting]) check();

@@ -43,8 +43,8 @@ export class RenditionMuxer {
 
   constructor(options: RenditionMuxerOptions) {
     this.#options = options;
-    const { stream, rendition, config, onIdle } = options;
-    this.#idle = setTimeout(onIdle, config.idle);
+    const { stream, rendition, config } = options;
+    this.#idle = setTimeout(() => this.#onTimeout(), config.idle);
     this.#subscription = stream.subscribe({
       rendition,
       sink: {
@@ -100,6 +100,12 @@ export class RenditionMuxer {
     this.#window = undefined;
     this.changes.notify();
     return end;
+  }
+
+  /** A request under way is somebody who watches. */
+  #onTimeout(): void {
+    if (this.changes.waiting > 0) this.#idle.refresh();
+    else this.#options.onIdle();
   }
 
   /** A sink must not throw into the stream: what one unit breaks ends at the next keyframe. */

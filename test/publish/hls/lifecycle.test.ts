@@ -1,0 +1,164 @@
+import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import { test } from 'node:test';
+import { setTimeout } from 'node:timers/promises';
+import type { PublishedStream, Sink } from '../../../src/contracts/publish.ts';
+import { createH264Source } from '../../support/h264-source.ts';
+import { parsePlaylist } from './playlist-checker.ts';
+import { type HlsServer, startHls } from './server.ts';
+
+const QUICK = { part: 200, segment: 1000, segments: 3 };
+const MEDIA = 'test/restored/media.m3u8';
+
+/** Resolves when the number of viewers of a stream becomes `count`. */
+function viewersBecome(hls: HlsServer, count: number): Promise<void> {
+  return new Promise((resolve) => {
+    const off = hls.publisher.onViewers((_stream, viewers) => {
+      if (viewers !== count) return;
+      off();
+      resolve();
+    });
+  });
+}
+
+/** A stream that is never there: subscribed to, it stays silent. */
+function silent(name: string, sinks: Sink[]): PublishedStream {
+  return {
+    name,
+    get status(): never {
+      throw new Error('not asked for');
+    },
+    hasAudio: undefined,
+    subscribe({ sink }) {
+      sinks.push(sink);
+      return { requestKeyframe() {}, setBitrate() {}, close: () => sinks.splice(sinks.indexOf(sink), 1) };
+    },
+    snapshot: () => Promise.reject(new Error('not asked for')),
+  };
+}
+
+test('one subscription however many watch, closed with its memory when nobody has for a while', async () => {
+  const source = await createH264Source();
+  await using hls = await startHls([source], { ...QUICK, idle: 700 });
+  assert.equal(source.subscribers(), 0);
+  await Promise.all(Array.from({ length: 5 }, () => hls.text('test/index.m3u8')));
+  assert.equal(source.subscribers(), 1);
+  const before = parsePlaylist(await hls.text(MEDIA)).segments.at(-1)!.msn;
+  const last = hls.publisher.find('test', 'restored')!;
+  while (source.subscribers() > 0) await setTimeout(20);
+  assert.equal(last.window, undefined);
+  assert.equal((await hls.get(`test/restored/${before}.m4s`)).status, 404);
+
+  // Who comes back finds numbers that went on, after a discontinuity.
+  const again = parsePlaylist(await hls.text(MEDIA));
+  assert.ok(again.mediaSequence > before);
+  assert.equal(again.segments[0]!.discontinuity, true);
+});
+
+test('viewers are counted by the session of their multivariant playlist, and by address without one', async () => {
+  const source = await createH264Source();
+  await using hls = await startHls([source], { ...QUICK, segment: 1000 });
+  const seen: [string, number][] = [];
+  hls.publisher.onViewers((stream, viewers) => seen.push([stream, viewers]));
+  const uris = await Promise.all(
+    [1, 2].map(async () => (await hls.text('test/index.m3u8')).trimEnd().split('\n').at(-1)!),
+  );
+  assert.equal(hls.publisher.viewers('test'), 0);
+  await Promise.all([...uris, ...uris].map((uri) => hls.text(`test/${uri}`)));
+  assert.equal(hls.publisher.viewers('test'), 2);
+  await hls.text(MEDIA);
+  await hls.text(`${MEDIA}?session=${'<'.repeat(20)}`);
+  assert.equal(hls.publisher.viewers('test'), 3);
+  const { values } = await hls.metrics.viewers.get();
+  assert.deepEqual(values, [{ value: 3, labels: { stream: 'test', protocol: 'hls' } }]);
+  await viewersBecome(hls, 0);
+  assert.equal(hls.publisher.viewers('test'), 0);
+  assert.deepEqual(seen.slice(0, 3), [
+    ['test', 1],
+    ['test', 2],
+    ['test', 3],
+  ]);
+});
+
+test('a stream without a picture is answered 503 when it is known to be gone, and when the server closes', async () => {
+  const sinks: Sink[] = [];
+  await using hls = await startHls([silent('test', sinks)]);
+  const waiting = [hls.get('test/index.m3u8'), hls.get(MEDIA)];
+  await once(hls.app.server, 'request');
+  while (sinks.length === 0) await new Promise(setImmediate);
+  sinks[0]!.end!();
+  for (const response of await Promise.all(waiting)) {
+    assert.equal(response.status, 503);
+    assert.equal(response.headers.get('retry-after'), '2');
+    assert.equal(((await response.json()) as { code: string }).code, 'CLEARWAY_STREAM_OFFLINE');
+  }
+});
+
+test('an outage: players wait, then go on after a discontinuity', async () => {
+  const source = await createH264Source();
+  await using hls = await startHls([source], { ...QUICK, segments: 6 });
+  const before = parsePlaylist(await hls.text(MEDIA));
+  source.stall();
+  const [msn] = before.hint!.split('.').map(Number);
+  const held = hls.text(`${MEDIA}?_HLS_msn=${msn! + 1}&_HLS_part=0`);
+  await once(hls.app.server, 'request');
+  source.resume('camera back after an outage');
+  const after = parsePlaylist(await held);
+  const marked = after.segments.filter(({ discontinuity }) => discontinuity);
+  assert.equal(marked.length, 1);
+  assert.equal(marked[0]!.parts[0]!.independent, true);
+  const times = after.segments.map(({ programDateTime }) => programDateTime!);
+  assert.deepEqual(
+    times,
+    times.toSorted((a, b) => a - b),
+  );
+});
+
+test('a stream that ends has an ending playlist; one that is removed is gone', async () => {
+  const source = await createH264Source();
+  await using hls = await startHls([source], QUICK);
+  const { hint } = parsePlaylist(await hls.text(MEDIA));
+  const [msn] = hint!.split('.').map(Number);
+  const held = hls.text(`${MEDIA}?_HLS_msn=${msn! + 1}`);
+  await once(hls.app.server, 'request');
+  source.end();
+  const last = parsePlaylist(await held);
+  assert.equal(last.ended, true);
+  assert.ok(last.segments.at(-1)!.uri);
+  hls.streams.remove('test');
+  for (const path of [MEDIA, 'test/index.m3u8']) {
+    const response = await hls.get(path);
+    assert.equal(response.status, 404);
+    await response.arrayBuffer();
+  }
+});
+
+test('each live rendition reports where the others are', async () => {
+  const source = await createH264Source();
+  await using hls = await startHls([source], QUICK);
+  await Promise.all([hls.text(MEDIA), hls.text('test/source/media.m3u8')]);
+  const [own, other] = await Promise.all([hls.text(MEDIA), hls.text('test/source/media.m3u8')]);
+  assert.deepEqual(
+    parsePlaylist(own).reports.map((report) => report.URI),
+    ['../source/media.m3u8'],
+  );
+  const [report] = parsePlaylist(other).reports;
+  assert.equal(report!.URI, '../restored/media.m3u8');
+  const last = parsePlaylist(own).segments.at(-1)!;
+  assert.ok(Number(report!['LAST-MSN']) >= last.msn && Number(report!['LAST-PART']) >= 0);
+});
+
+test('a client that hangs up while it waits is forgotten', async () => {
+  const source = await createH264Source();
+  await using hls = await startHls([source], QUICK);
+  const { hint } = parsePlaylist(await hls.text(MEDIA));
+  const [msn] = hint!.split('.').map(Number);
+  source.stall();
+  const controller = new AbortController();
+  const held = hls.get(`${MEDIA}?_HLS_msn=${msn! + 1}`, { signal: controller.signal });
+  const [, response] = await once(hls.app.server, 'request');
+  controller.abort();
+  await assert.rejects(held, { name: 'AbortError' });
+  if (!response.closed) await once(response, 'close');
+  assert.equal(hls.publisher.find('test', 'restored')!.changes.waiting, 0);
+});

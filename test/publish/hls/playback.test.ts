@@ -1,0 +1,123 @@
+import assert from 'node:assert/strict';
+import { execFile } from 'node:child_process';
+import { readFile } from 'node:fs/promises';
+import { type TestContext, test } from 'node:test';
+import { promisify } from 'node:util';
+import Fastify, { type FastifyInstance } from 'fastify';
+import { launchBrowser } from '../../support/browser.ts';
+import { createH264Source } from '../../support/h264-source.ts';
+import { type HlsServer, startHls } from './server.ts';
+
+const HLS_JS = new URL('../../../node_modules/hls.js/dist/hls.min.js', import.meta.url);
+
+/** What the page reports of the player. */
+interface Player {
+  time: number;
+  width: number;
+  latency: number;
+  errors: string[];
+  parts: number;
+  blocking: number;
+}
+
+/** Somebody else's page, of another origin: hls.js and a video element. */
+async function servePage(url: string): Promise<FastifyInstance> {
+  const script = await readFile(HLS_JS);
+  const app = Fastify({ forceCloseConnections: true });
+  app.get('/hls.js', (_request, reply) => reply.type('text/javascript').send(script));
+  app.get('/player', (_request, reply) =>
+    reply
+      .type('text/html')
+      .send(`<!doctype html><video id=v muted autoplay></video><script src=/hls.js></script>
+<script>
+  const video = document.getElementById('v');
+  const player = new Hls({ lowLatencyMode: true, maxLiveSyncPlaybackRate: 1.5, backBufferLength: 10 });
+  const state = { errors: [], parts: 0, blocking: 0 };
+  player.on(Hls.Events.ERROR, (_, { fatal, details, error }) => { if (fatal) state.errors.push(details + ': ' + error); });
+  player.on(Hls.Events.FRAG_LOADED, (_, { part }) => { if (part) state.parts++; });
+  player.on(Hls.Events.LEVEL_LOADING, (_, { url }) => { if (url.includes('_HLS_msn')) state.blocking++; });
+  player.loadSource('${url}');
+  player.attachMedia(video);
+  window.read = () => ({ ...state, time: video.currentTime, width: video.videoWidth, latency: player.latency });
+</script>`),
+  );
+  await app.listen({ host: '127.0.0.1', port: 0 });
+  return app;
+}
+
+async function play(t: TestContext, hls: HlsServer, steps: (watch: Watch) => Promise<void>): Promise<void> {
+  const app = await servePage(`${hls.origin}/hls/test/index.m3u8`);
+  t.after(() => app.close());
+  await using browser = await launchBrowser();
+  const page = await browser.context.newPage();
+  await page.goto(`${app.listeningOrigin}/player`);
+  const read = () => page.evaluate('window.read()') as Promise<Player>;
+  const until = async (condition: string) => {
+    await page.waitForFunction(
+      `(({ ${'time, width, parts, blocking, errors'} }) => errors.length > 0 || (${condition}))(window.read())`,
+      null,
+      {
+        timeout: 60_000,
+      },
+    );
+    const player = await read();
+    assert.deepEqual(player.errors, []);
+    return player;
+  };
+  await steps({ until });
+  const { latency } = await read();
+  t.diagnostic(`hls.js latency ${latency.toFixed(2)} s`);
+}
+
+interface Watch {
+  /** Waits for a condition on the fields of Player; fails on a fatal player error. */
+  until(condition: string): Promise<Player>;
+}
+
+test('hls.js in Chromium plays it part by part', { timeout: 120_000 }, async (t) => {
+  const source = await createH264Source();
+  await using hls = await startHls([source]);
+  await play(t, hls, async ({ until }) => {
+    const start = await until('time > 0');
+    assert.equal(start.width, 320);
+    const later = await until(`time > ${start.time + 5} && blocking >= 5`);
+    assert.ok(later.parts >= 10, `${later.parts} parts`);
+  });
+});
+
+test('hls.js plays on after an outage', { timeout: 120_000 }, async (t) => {
+  const source = await createH264Source();
+  await using hls = await startHls([source], { part: 200, segment: 1000 });
+  await play(t, hls, async ({ until }) => {
+    const before = await until('time > 2');
+    source.stall();
+    // The player uses up what it has.
+    await new Promise((resolve) => setTimeout(resolve, 2500));
+    source.resume();
+    await until(`time > ${before.time + 6}`);
+  });
+});
+
+test('ffmpeg, a plain HLS player, plays it without a complaint', { timeout: 120_000 }, async () => {
+  const source = await createH264Source();
+  await using hls = await startHls([source], { part: 200, segment: 1000 });
+  const { stderr } = await promisify(execFile)('ffmpeg', [
+    '-nostdin',
+    '-v',
+    'error', // ffmpeg 5.1 warns of its own repeating of the init segment at every reload
+    '-stats',
+    '-i',
+    `${hls.origin}/hls/test/index.m3u8`,
+    '-t',
+    '5',
+    '-f',
+    'null',
+    '-',
+  ]);
+  const lines = stderr.split(/[\r\n]+/).filter((line) => line !== '');
+  assert.match(lines.at(-1)!, /^frame=\s*12\d /);
+  assert.deepEqual(
+    lines.filter((line) => !line.startsWith('frame=')),
+    [],
+  );
+});
