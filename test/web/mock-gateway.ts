@@ -1,3 +1,4 @@
+import { EventEmitter } from 'node:events';
 import { readFile } from 'node:fs/promises';
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
@@ -22,6 +23,7 @@ const TYPES: Record<string, string> = {
 };
 
 type Body = Record<string, unknown>;
+type Report = Extract<ClientEvent, { type: 'latency' }>;
 
 /** Just enough of the gateway for its page: static files under the real CSP, the API, `/events`, WHEP and HLS. */
 export class MockGateway implements AsyncDisposable {
@@ -29,8 +31,8 @@ export class MockGateway implements AsyncDisposable {
   readonly settings = new Map<string, Body>();
   models: ModelInfo[] = [];
   session: Body = { auth: false };
-  /** Latency reports heard from players. */
-  readonly reports: Extract<ClientEvent, { type: 'latency' }>[] = [];
+  /** What pages ask and say, as it happens. */
+  readonly heard = new EventEmitter<{ request: [string]; report: [Report] }>();
   /** Requests in the order they came, `METHOD /path`, PATCH bodies appended. */
   readonly requests: string[] = [];
   /** Answers instead of the usual for paths that begin like this. */
@@ -85,7 +87,7 @@ export class MockGateway implements AsyncDisposable {
     );
     client.on('message', (data) => {
       const event = JSON.parse(String(data)) as ClientEvent;
-      if (event.type === 'latency') this.reports.push(event);
+      if (event.type === 'latency') this.heard.emit('report', event);
       else client.send(JSON.stringify({ type: 'pong', t0: event.t0, now: Date.now() } satisfies ServerEvent));
     });
   }
@@ -94,7 +96,9 @@ export class MockGateway implements AsyncDisposable {
     const { pathname, searchParams } = new URL(request.url ?? '/', 'http://mock');
     const method = request.method ?? 'GET';
     const body = (await request.toArray()).join('');
-    this.requests.push(`${method} ${pathname}${method === 'PATCH' ? ` ${body}` : ''}`);
+    const line = `${method} ${pathname}${method === 'PATCH' ? ` ${body}` : ''}`;
+    this.requests.push(line);
+    this.heard.emit('request', line);
     for (const [prefix, { status, body: problem }] of this.refuse) {
       if (!`${method} ${pathname}`.startsWith(prefix)) continue;
       return send(response, status, JSON.stringify(problem), 'application/problem+json');

@@ -9,10 +9,6 @@ import { MediaStreamTrack, RTCPeerConnection, RtpPacket, useH264 } from 'werift'
 /** Left half red-free and dark, right half bright green: a pixel tells which half it came from. */
 const HALVES =
   'color=c=0x203060:s=320x180:r=25[a];color=c=0x30d040:s=320x180:r=25[b];[a][b]hstack,drawbox=x=mod(t*40\\,300):y=80:w=20:h=20:color=white:t=fill';
-/** A scene with detail, noisy and soft on the left as a cheap camera sends it. */
-const SCENE =
-  'mandelbrot=s=480x270:r=12:start_scale=0.8:end_scale=0.2:maxiter=80,hue=h=190:s=0.7,split[l][r];[l]scale=240:-1,scale=480:-1,noise=alls=34:allf=t,eq=saturation=0.7:contrast=0.85[n];[n][r]hstack';
-
 /** A compare picture as RTP and as HLS, from one ffmpeg. RTP timestamps follow the output clock. */
 export class MockMedia implements AsyncDisposable {
   readonly hls: string;
@@ -24,7 +20,7 @@ export class MockMedia implements AsyncDisposable {
   /** Set to hold the picture back, as a broken network does. */
   frozen = false;
 
-  static async start(scene: 'halves' | 'scene'): Promise<MockMedia> {
+  static async start(scene = HALVES): Promise<MockMedia> {
     const socket = createSocket('udp4').bind(0, '127.0.0.1');
     await once(socket, 'listening');
     const hls = await mkdtemp(join(tmpdir(), 'clearway-mock-hls-'));
@@ -34,7 +30,7 @@ export class MockMedia implements AsyncDisposable {
     ];
     // biome-ignore format: one argument and its value a line
     const ffmpeg = spawn('ffmpeg', [
-      '-nostdin', '-v', 'error', '-re', '-f', 'lavfi', '-i', scene === 'halves' ? HALVES : SCENE,
+      '-nostdin', '-v', 'error', '-re', '-f', 'lavfi', '-i', scene,
       '-map', '0:v', '-pix_fmt', 'yuv420p', '-c:v', 'libx264', '-preset', 'ultrafast', '-tune', 'zerolatency',
       '-profile:v', 'baseline', '-crf', '22', '-g', '12', '-x264-params', 'scenecut=0:repeat-headers=1',
       '-flags', '+global_header', '-f', 'tee', outputs.join('|'),

@@ -110,7 +110,7 @@ export class Controls {
     if (stream.status === 'fulfilled') {
       const { settings, restoration } = stream.value;
       this.#sync.heard({
-        model: settings?.model ?? restoration?.model ?? 'auto',
+        model: settings?.model ?? (settings ? 'auto' : (restoration?.model ?? 'auto')),
         strength: settings?.strength ?? restoration?.strength ?? 1,
         smoothing: settings?.smoothing ?? restoration?.smoothing ?? 0.5,
       });

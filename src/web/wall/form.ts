@@ -95,10 +95,10 @@ export function openCameraForm(context: Context, editing?: string): void {
   let before: Partial<CameraSettings> = {};
   if (editing !== undefined) {
     const fill = (settings: Partial<CameraSettings>): void => {
-      before = settings;
-      source.value = settings.source ?? '';
-      transport.value = settings.transport ?? 'auto';
-      onDemand.checked = settings.onDemand ?? false;
+      before = { source: '', transport: 'auto', onDemand: false, ...settings };
+      source.value = before.source ?? '';
+      transport.value = before.transport ?? 'auto';
+      onDemand.checked = before.onDemand ?? false;
     };
     const known = context.store.get(editing);
     fill({ source: known?.source ?? '', transport: 'auto', onDemand: known?.onDemand ?? false });

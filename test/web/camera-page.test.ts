@@ -1,0 +1,203 @@
+import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import { after, before, test } from 'node:test';
+import type { Page } from 'playwright-core';
+import { status } from './mock-gateway.ts';
+import { halfAt, type OpenedPage, openedPage, playing } from './opened-page.ts';
+
+let site: OpenedPage;
+before(async () => {
+  site = await openedPage();
+});
+after(() => site[Symbol.asyncDispose]());
+
+const patches = (from = 0) =>
+  site.gateway.requests.slice(from).filter((line) => line.startsWith('PATCH /api/'));
+const divider = (page: Page) => page.locator('[role=slider].divider');
+const valueNow = async (page: Page) => Number(await divider(page).getAttribute('aria-valuenow'));
+
+/** Until the place shows that half: a frame may still be under way. */
+async function shows(page: Page, x: number, half: 'camera' | 'restored'): Promise<void> {
+  for (let seen = await halfAt(page, x); seen !== half; seen = await halfAt(page, x)) {
+    await page.evaluate(() => new Promise((resolve) => requestAnimationFrame(resolve)));
+  }
+}
+
+test('the divider follows pointer and keys, and each side shows its half of one picture', {
+  timeout: 120_000,
+}, async () => {
+  site.gateway.put(status('yard'));
+  const { page, complaints } = await site.open('/streams/yard');
+  await playing(page, 'webrtc');
+  await shows(page, 0.25, 'camera');
+  await shows(page, 0.75, 'restored');
+
+  const box = (await page.locator('.picture').boundingBox())!;
+  await page.mouse.move(box.x + box.width / 2, box.y + 30);
+  await page.mouse.down();
+  await page.mouse.move(box.x + box.width * 0.9, box.y + 30, { steps: 5 });
+  await page.mouse.up();
+  assert.equal(await valueNow(page), 90);
+  await shows(page, 0.75, 'camera');
+  await shows(page, 0.95, 'restored');
+
+  await divider(page).focus();
+  await page.keyboard.press('Home');
+  assert.equal(await valueNow(page), 0);
+  await shows(page, 0.05, 'restored');
+  for (const key of ['End', 'ArrowLeft', 'PageDown']) await page.keyboard.press(key);
+  assert.equal(await valueNow(page), 89);
+  assert.equal(await divider(page).getAttribute('aria-valuetext'), '89 % camera, 11 % restored');
+
+  await page.mouse.dblclick(box.x + 40, box.y + 60);
+  assert.equal(await valueNow(page), 50);
+  assert.deepEqual(complaints, []);
+  await page.close();
+});
+
+test('a strength drag is applied with one PATCH, a refused one is taken back in words', {
+  timeout: 120_000,
+}, async () => {
+  site.gateway.put(status('yard'));
+  const { page } = await site.open('/streams/yard');
+  const strength = page.getByLabel('Strength');
+  await page.locator('.controls input[type=range]:enabled').first().waitFor();
+  const from = site.gateway.requests.length;
+  const box = (await strength.boundingBox())!;
+  await page.mouse.move(box.x + box.width - 8, box.y + box.height / 2);
+  await page.mouse.down();
+  await page.mouse.move(box.x + box.width / 2, box.y + box.height / 2, { steps: 8 });
+  await page.mouse.up();
+  await page.waitForFunction(() => document.querySelector('.slider output')?.textContent === '50 %');
+  // The next change is the event that would come after a second PATCH of the drag.
+  await page.getByLabel('Model').selectOption('none');
+  while (patches(from).length < 2) await once(site.gateway.heard, 'request');
+  assert.deepEqual(patches(from), [
+    'PATCH /api/v1/streams/yard {"strength":0.5}',
+    'PATCH /api/v1/streams/yard {"model":"none"}',
+  ]);
+
+  site.gateway.refuse.set('PATCH /api/', {
+    status: 409,
+    body: { code: 'CLEARWAY_MODEL_INVALID', detail: 'The model large has a wrong hash.' },
+  });
+  await page.getByLabel('Model').selectOption('large');
+  await page.getByText('Not changed: The model large has a wrong hash.').waitFor();
+  assert.equal(await page.getByLabel('Model').inputValue(), 'none');
+  site.gateway.refuse.clear();
+  await page.close();
+});
+
+test('modes ask for their own rendition and the keys switch them', { timeout: 120_000 }, async () => {
+  site.gateway.put(status('yard'));
+  const { page } = await site.open('/streams/yard');
+  await playing(page, 'webrtc');
+  await page.keyboard.press('r');
+  assert.ok(await page.getByRole('radio', { name: 'Restored' }).isChecked());
+  await page.locator('.picture[data-shows=restored]').waitFor();
+  assert.equal(await divider(page).isVisible(), false);
+  await page.keyboard.press('c');
+  await page.locator('.picture[data-shows=compare]').waitFor();
+  await page.keyboard.press('?');
+  await page.getByRole('dialog', { name: 'Keys' }).waitFor();
+  await page.keyboard.press('Escape');
+  await page.getByRole('dialog').waitFor({ state: 'detached' });
+  await page.close();
+});
+
+test('players report what they measured from arrival to glass', { timeout: 120_000 }, async () => {
+  site.gateway.put(status('yard'));
+  const { page } = await site.open('/streams/yard');
+  await page.locator('tr[data-row=glass] td:last-child').filter({ hasText: /^\d/ }).waitFor();
+  const [report] = await once(site.gateway.heard, 'report');
+  assert.equal(report.protocol, 'webrtc');
+  assert.ok(report.ms.length > 0 && report.ms.length <= 256);
+  // A generous bound that only a wrong clock or a wrong 32-bit cut would break.
+  assert.ok(
+    report.ms.every((ms: number) => ms >= 0 && ms < 30_000),
+    `${report.ms}`,
+  );
+  await page.close();
+});
+
+test('without WebRTC it plays HLS and says why; WebRTC is back once it works', {
+  timeout: 180_000,
+}, async () => {
+  site.gateway.put(status('yard'));
+  site.gateway.refuse.set('POST /whep/', {
+    status: 503,
+    body: { code: 'CLEARWAY_OVERLOADED', detail: 'All 60 WebRTC places are taken.' },
+  });
+  const { page } = await site.open('/streams/yard');
+  await playing(page, 'hls');
+  await shows(page, 0.25, 'camera');
+  await shows(page, 0.75, 'restored');
+  await page.getByText('All 60 WebRTC places are taken.').waitFor();
+  site.gateway.refuse.clear();
+  await playing(page, 'webrtc');
+  await page.close();
+});
+
+test('a picture that never comes over WebRTC ends in HLS', { timeout: 180_000 }, async () => {
+  site.gateway.put(status('yard'));
+  site.media.frozen = true;
+  const { page } = await site.open('/streams/yard');
+  await playing(page, 'hls');
+  await page.getByText('WebRTC gave no picture within 4 s.').waitFor();
+  site.media.frozen = false;
+  await page.close();
+});
+
+test('a restarted gateway: the last picture stays, dimmed and explained, and comes back by itself', {
+  timeout: 180_000,
+}, async () => {
+  site.gateway.put(status('yard'));
+  const { page } = await site.open('/streams/yard');
+  await playing(page, 'webrtc');
+  await page.evaluate(() => {
+    document.body.dataset.same = 'yes';
+  });
+  await site.media.dropPeers();
+  await site.gateway.stop();
+  await page.locator('.picture[data-dimmed=true]').waitFor();
+  await page.getByText('It does not answer. The picture comes back by itself.').waitFor();
+  await shows(page, 0.75, 'restored');
+  await site.gateway.listen(Number(new URL(site.url).port));
+  await page.locator('.picture[data-dimmed=false]').waitFor();
+  await playing(page, 'webrtc');
+  assert.equal(await page.evaluate(() => document.body.dataset.same), 'yes');
+  await page.close();
+});
+
+test('a camera without signal says so and plays when it is back', { timeout: 120_000 }, async () => {
+  site.gateway.put(
+    status('gate', {
+      state: 'backoff',
+      cause: 'unreachable',
+      error: {
+        code: 'CLEARWAY_SOURCE_UNAUTHORIZED',
+        message: 'The camera refused the password',
+        retryable: true,
+      },
+    }),
+  );
+  site.media.frozen = true;
+  const { page } = await site.open('/streams/gate');
+  await page.locator('.overlay').getByText('The camera refused the password').waitFor();
+  site.media.frozen = false;
+  site.gateway.put(status('gate'));
+  await playing(page, 'webrtc');
+  await page.locator('.overlay').waitFor({ state: 'hidden' });
+  site.gateway.streams.delete('gate');
+  site.gateway.broadcast({ type: 'removed', name: 'gate' });
+  await page.getByText('There is no camera named gate').waitFor();
+  await page.close();
+});
+
+test('on a phone nothing is wider than the screen', { timeout: 120_000 }, async () => {
+  site.gateway.put(status('yard'));
+  const { page } = await site.open('/streams/yard', { width: 390, height: 844 });
+  await playing(page, 'webrtc');
+  assert.equal(await page.evaluate(() => document.documentElement.scrollWidth), 390);
+  await page.close();
+});

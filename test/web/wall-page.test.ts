@@ -1,0 +1,170 @@
+import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import { after, before, beforeEach, test } from 'node:test';
+import { status } from './mock-gateway.ts';
+import { type OpenedPage, openedPage } from './opened-page.ts';
+
+/** A grey 16 x 9 JPEG would do; this one is 1 x 1. */
+const JPEG = Buffer.from(
+  '/9j/4AAQSkZJRgABAQEASABIAAD/2wBDAP//////////////////////////////////////////////////////////////////////////////////////wgALCAABAAEBAREA/8QAFBABAAAAAAAAAAAAAAAAAAAAAP/aAAgBAQABPxA=',
+  'base64',
+);
+
+let site: OpenedPage;
+before(async () => {
+  site = await openedPage();
+});
+after(() => site[Symbol.asyncDispose]());
+beforeEach(() => {
+  site.gateway.streams.clear();
+  site.gateway.refuse.clear();
+  site.gateway.session = { auth: false };
+  site.gateway.snapshot = JPEG;
+});
+
+const limit = { timeout: 120_000 };
+
+test(
+  'cards show state, cause and figures as they change; sleeping cameras are left asleep',
+  limit,
+  async () => {
+    const { gateway } = site;
+    gateway.streams.set('yard', status('yard'));
+    gateway.streams.set('attic', status('attic', { state: 'idle', cause: 'nobody watches', onDemand: true }));
+    const from = gateway.requests.length;
+    const { page, complaints } = await site.open('/');
+    await page.locator('.card', { hasText: 'yard' }).locator('.snapshot img').waitFor();
+    const asked = gateway.requests.slice(from).filter((line) => line.startsWith('GET /snapshot/'));
+    assert.ok(asked.length > 0 && asked.every((line) => line.endsWith('/yard.jpg')), `${asked}`);
+    await page.getByText('2 cameras · 1 live · 1 asleep · 2 viewers').waitFor();
+
+    // A later picture replaces the first one by itself.
+    for (let line = ''; line !== 'GET /snapshot/yard.jpg'; ) [line] = await once(gateway.heard, 'request');
+
+    gateway.put(
+      status('yard', {
+        state: 'backoff',
+        cause: 'unreachable',
+        retryAt: new Date(Date.now() + 3_600_000).toISOString(),
+        error: { code: 'CLEARWAY_SOURCE_UNREACHABLE', message: 'No route to 192.168.1.20', retryable: true },
+      }),
+    );
+    await page.getByText(/No route to 192\.168\.1\.20\. Next try in 3\d{3} s\./).waitFor();
+    await page.getByText('No signal').waitFor();
+    await page.getByRole('link', { name: 'yard' }).click();
+    await page.waitForURL('**/streams/yard');
+    await page.goBack();
+    await page.getByRole('heading', { name: 'Cameras' }).waitFor();
+    assert.deepEqual(complaints, []);
+    await page.close();
+  },
+);
+
+test('adding: problems stand beside their field, then the camera is on the wall', limit, async () => {
+  const { gateway } = site;
+  const { page } = await site.open('/');
+  await page.getByText('No cameras yet').waitFor();
+  await page.keyboard.press('n');
+  const dialog = page.getByRole('dialog', { name: 'Add camera' });
+  await dialog.getByLabel('Name').fill('no spaces');
+  await dialog.getByLabel('Camera address').fill('file:///etc/passwd');
+  await dialog.getByRole('button', { name: 'Add camera' }).click();
+  await dialog.getByText('Use 1 to 64 letters').waitFor();
+
+  gateway.refuse.set('POST /api/v1/streams', {
+    status: 400,
+    body: { code: 'CLEARWAY_URL_REFUSED', detail: 'Files are only allowed in clearway.yml.' },
+  });
+  await dialog.getByLabel('Name').fill('porch');
+  await dialog.getByRole('button', { name: 'Add camera' }).click();
+  await dialog.getByText('Files are only allowed in clearway.yml.').waitFor();
+  assert.equal(await dialog.getByLabel('Camera address').getAttribute('aria-invalid'), 'true');
+
+  gateway.refuse.clear();
+  await dialog.getByLabel('Camera address').fill('rtsp://192.168.1.9/live');
+  await page.keyboard.press('Enter');
+  await dialog.waitFor({ state: 'detached' });
+  await page.getByRole('link', { name: 'porch' }).waitFor();
+  await page.close();
+});
+
+test('editing sends only what changed; removing asks once more', limit, async () => {
+  const { gateway } = site;
+  gateway.streams.set('yard', status('yard'));
+  const { page } = await site.open('/');
+  await page.getByRole('button', { name: 'Edit yard' }).click();
+  const dialog = page.getByRole('dialog', { name: 'Edit yard' });
+  await dialog.getByRole('button', { name: 'Save' }).and(page.locator(':enabled')).waitFor();
+  await dialog.getByLabel('RTSP transport').selectOption('udp');
+  await dialog.getByRole('button', { name: 'Save' }).click();
+  await dialog.waitFor({ state: 'detached' });
+  assert.equal(
+    gateway.requests.findLast((line) => line.startsWith('PATCH')),
+    'PATCH /api/v1/streams/yard {"transport":"udp"}',
+  );
+
+  await page.getByRole('button', { name: 'Edit yard' }).click();
+  await dialog.getByRole('button', { name: 'Remove' }).click();
+  assert.ok(gateway.streams.has('yard'));
+  await dialog.getByRole('button', { name: 'Remove yard for everybody' }).click();
+  await page.getByText('No cameras yet').waitFor();
+  assert.ok(!gateway.streams.has('yard'));
+  await page.close();
+});
+
+test('with auth on, the login comes first; readers get no editing', limit, async () => {
+  const { gateway } = site;
+  gateway.streams.set('yard', status('yard'));
+  gateway.session = { auth: true };
+  gateway.refuse.set('POST /api/v1/login', {
+    status: 401,
+    body: { code: 'CLEARWAY_UNAUTHORIZED', detail: 'User and password do not match.' },
+  });
+  const { page } = await site.open('/');
+  await page.getByLabel('User').fill('ada');
+  await page.getByLabel('Password').fill('wrong');
+  await page.keyboard.press('Enter');
+  await page.getByText('User and password do not match.').waitFor();
+  gateway.refuse.clear();
+  await page.getByLabel('Password').fill('right');
+  await page.keyboard.press('Enter');
+  await page.getByRole('button', { name: 'Edit yard' }).waitFor();
+
+  gateway.session = { auth: true, user: { name: 'bo', role: 'read', streams: ['*'] } };
+  await page.reload();
+  await page.getByRole('link', { name: 'yard' }).waitFor();
+  assert.equal(await page.getByRole('button', { name: 'Edit yard' }).count(), 0);
+  assert.equal(await page.getByRole('button', { name: 'Add camera' }).count(), 0);
+  await page.getByRole('button', { name: 'Sign out' }).click();
+  await page.getByRole('heading', { name: 'Sign in to Clearway' }).waitFor();
+  await page.close();
+});
+
+test('a gateway that goes away is said, and the wall fills itself when it is back', limit, async () => {
+  const { gateway } = site;
+  gateway.streams.set('yard', status('yard'));
+  const { page } = await site.open('/');
+  await page.getByText('Connected', { exact: true }).waitFor();
+  await gateway.stop();
+  await page.getByText('Gateway lost, reconnecting').waitFor();
+  gateway.streams.set('porch', status('porch'));
+  await gateway.listen(Number(new URL(site.url).port));
+  await page.getByRole('link', { name: 'porch' }).waitFor();
+  await page.getByText('Connected', { exact: true }).waitFor();
+  await page.close();
+});
+
+test('the theme is chosen with one button and remembered', limit, async () => {
+  const { page } = await site.open('/');
+  const background = () => page.evaluate(() => getComputedStyle(document.documentElement).backgroundColor);
+  const theme = page.getByRole('button', { name: /^Theme/ });
+  await theme.click();
+  const dark = await background();
+  await theme.click();
+  const light = await background();
+  assert.notEqual(dark, light);
+  await page.reload();
+  await theme.waitFor();
+  assert.equal(await background(), light);
+  await page.close();
+});
