@@ -1,6 +1,15 @@
+import type { ModelInfo } from './control.ts';
 import type { ErrorInfo } from './errors.ts';
 import type { AccessUnit, AudioPacket, Rendition } from './media.ts';
 import type { DropCause, LatencySummary, RestorationInfo, SourceInfo, Stage } from './stream.ts';
+
+/** What one frame of a model costs on this host, restorer and smoother together. */
+export interface ModelSpeed {
+  /** ms a run, whatever the picture. */
+  fixed: number;
+  /** ms a million luma samples. */
+  perMegapixel: number;
+}
 
 /** How one stream's picture is restored; every field may change while it runs. */
 export interface RestoreSettings {
@@ -60,7 +69,9 @@ export interface StreamReport {
 
 /** restorer -> gateway */
 export type RestorerEvent =
-  | { t: 'ready'; provider: string; models: string[] }
+  | { t: 'ready'; provider: string; models: ModelInfo[]; speeds: Record<string, ModelSpeed> }
+  /** Once a second: the process is not stuck. */
+  | { t: 'alive' }
   | { t: 'live'; stream: string; session: number; input: SourceInfo }
   | { t: 'unit'; stream: string; session: number; unit: AccessUnit }
   | { t: 'audio'; stream: string; session: number; packet: AudioPacket }

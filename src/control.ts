@@ -1,0 +1,102 @@
+import { type StreamConfig, type StreamConfigInput, streamSchema } from './config/schema.ts';
+import type { ConfigStore } from './config/store.ts';
+import type { Control, ModelInfo } from './contracts/control.ts';
+import { ClearwayError } from './contracts/errors.ts';
+import type { StreamStatus } from './contracts/stream.ts';
+import { resolveSource } from './ingest/sources.ts';
+import type { StreamRegistry } from './streams/registry.ts';
+import type { RestorerClient } from './streams/restorer-client.ts';
+import { redact } from './telemetry/log.ts';
+import type { Metrics } from './telemetry/metrics.ts';
+
+export interface ControlParts {
+  store: ConfigStore;
+  streams: StreamRegistry;
+  restorer: RestorerClient;
+  metrics: Metrics;
+}
+
+/** What the API may do with the gateway: streams in the file are changed in the file, others in memory. */
+export function createControl({ store, streams, restorer, metrics }: ControlParts): Control {
+  const status = (name: string): StreamStatus => {
+    const stream = streams.get(name);
+    if (!stream) {
+      throw new ClearwayError(
+        'CLEARWAY_STREAM_NOT_FOUND',
+        `There is no stream ${name}; GET /api/v1/streams lists them.`,
+        {
+          status: 404,
+        },
+      );
+    }
+    return stream.status;
+  };
+  const checkModel = (model: string | undefined): void => {
+    if (model === undefined || model === 'auto' || model === 'none' || !restorer.ready) return;
+    const found = restorer.ready.models.find(({ name, kind }) => name === model && kind === 'restorer');
+    if (!found) {
+      throw new ClearwayError(
+        'CLEARWAY_MODEL_NOT_FOUND',
+        `There is no model ${model}; GET /api/v1/models lists them.`,
+        { status: 400 },
+      );
+    }
+    if (found.error) throw new ClearwayError('CLEARWAY_MODEL_INVALID', found.error, { status: 400 });
+  };
+  return {
+    list: () => streams.list().map((stream) => stream.status),
+    get: (name) => streams.get(name)?.status,
+    settings: (name) => {
+      const config = streams.config(name);
+      return config && { ...config, source: redact(config.source) };
+    },
+    async create(name, input) {
+      if (streams.get(name)) {
+        throw new ClearwayError('CLEARWAY_STREAM_EXISTS', `Stream ${name} exists; PATCH changes it.`, {
+          status: 409,
+        });
+      }
+      await resolveSource(input.source, 'api');
+      checkModel(input.model);
+      await store.setStream(name, input);
+      return status(name);
+    },
+    async update(name, patch) {
+      if (patch.source !== undefined) await resolveSource(patch.source, 'api');
+      checkModel(patch.model);
+      if (store.current.streams[name]) await store.setStream(name, patch);
+      else streams.reconfigure(name, merged(streams.config(name)!, patch));
+      return status(name);
+    },
+    async remove(name) {
+      status(name);
+      if (store.current.streams[name]) await store.removeStream(name);
+      else streams.remove(name);
+    },
+    models: (): ModelInfo[] => restorer.ready?.models ?? [],
+    ready: () =>
+      restorer.ready
+        ? { ready: true }
+        : { ready: false, reason: 'the restorer is opening and timing its models' },
+    onStatus(listener) {
+      streams.on('status', listener);
+      return () => streams.off('status', listener);
+    },
+    onRemoved(listener) {
+      streams.on('removed', listener);
+      return () => streams.off('removed', listener);
+    },
+    reportViewerLatency(stream, protocol, samples) {
+      if (!streams.get(stream)) return;
+      for (const ms of samples) metrics.viewerLatency.observe({ stream, protocol }, ms / 1000);
+    },
+  };
+}
+
+/** Settings with some changed. Throws when a value is out of range. */
+function merged(config: StreamConfig, patch: Partial<StreamConfigInput>): StreamConfig {
+  const set = Object.fromEntries(
+    Object.entries(patch).filter(([, value]) => value !== undefined && value !== null),
+  );
+  return streamSchema.parse({ ...config, ...set, bitrate: { ...config.bitrate, ...patch.bitrate } });
+}

@@ -1,0 +1,143 @@
+import { createServer } from 'node:net';
+import { availableParallelism, cpus, totalmem } from 'node:os';
+import { resolve } from 'node:path';
+import { checkFfmpeg } from './codec/ffmpeg.ts';
+import { type Config, configSchema } from './config/schema.ts';
+import { ConfigStore } from './config/store.ts';
+import { errorInfo } from './contracts/errors.ts';
+import type { RestorerEvent } from './contracts/restorer.ts';
+import { estimate } from './restore/calibrate.ts';
+import type { Provider } from './restore/graph.ts';
+import { ASSUMED_FPS, chooseRestoration, HEIGHTS } from './restore/working-height.ts';
+import { RestorerClient } from './streams/restorer-client.ts';
+import { silentLogger } from './telemetry/log.ts';
+
+type Ready = Extract<RestorerEvent, { t: 'ready' }>;
+
+/** Opening and timing every model takes seconds; a broken driver may take for ever. */
+const RESTORER_TIMEOUT = 120_000;
+
+class Report {
+  problems = 0;
+
+  ok(what: string): void {
+    process.stdout.write(`  ok    ${what}\n`);
+  }
+
+  wrong(what: string): void {
+    this.problems++;
+    process.stdout.write(`  WRONG ${what}\n`);
+  }
+
+  section(title: string): void {
+    process.stdout.write(`${title}\n`);
+  }
+}
+
+/** Prints what this host can do and what is wrong with it. Returns the exit code: 1 when something is wrong. */
+export async function doctor(configPath: string, root: string): Promise<number> {
+  const report = new Report();
+  report.section('host');
+  report.ok(
+    `${availableParallelism()} cores (${cpus()[0]?.model ?? 'unknown'}), ${Math.round(totalmem() / 2 ** 30)} GiB`,
+  );
+  report.ok(`Node ${process.version}`);
+  await attempt(report, async () => {
+    const { path, version } = await checkFfmpeg();
+    report.ok(`ffmpeg ${version} (${path})`);
+  });
+  report.section('configuration');
+  const config = await readConfig(report, configPath);
+  report.section('ports');
+  await checkPort(report, 'http', config.http.host, config.http.port);
+  if (config.rtmp.enabled) await checkPort(report, 'rtmp', config.rtmp.host, config.rtmp.port);
+  const [first, last] = config.webrtc.portRange;
+  const ports = last - first + 1;
+  if (ports < config.webrtc.maxViewers) {
+    report.wrong(`webrtc.portRange has ${ports} ports for ${config.webrtc.maxViewers} viewers: widen it`);
+  } else report.ok(`webrtc: UDP ${first}-${last}, up to ${config.webrtc.maxViewers} viewers`);
+  report.section('models');
+  await checkModels(report, config, root);
+  process.stdout.write(
+    report.problems === 0 ? 'nothing is wrong\n' : `${report.problems} thing(s) to correct\n`,
+  );
+  return report.problems === 0 ? 0 : 1;
+}
+
+async function attempt(report: Report, check: () => Promise<void>): Promise<void> {
+  try {
+    await check();
+  } catch (error) {
+    const { code, message } = errorInfo(error);
+    report.wrong(`${code}: ${message}`);
+  }
+}
+
+async function readConfig(report: Report, path: string): Promise<Config> {
+  let config = configSchema.parse({});
+  await attempt(report, async () => {
+    const store = await ConfigStore.open(path, silentLogger);
+    config = store.current;
+    store.close();
+    report.ok(`${path}: ${Object.keys(config.streams).length} stream(s)`);
+  });
+  return config;
+}
+
+async function checkPort(report: Report, what: string, host: string, port: number): Promise<void> {
+  const server = createServer();
+  const error = await new Promise<NodeJS.ErrnoException | undefined>((done) => {
+    server.once('error', done);
+    server.listen(port, host, () => done(undefined));
+  });
+  if (error)
+    report.wrong(`${what}: ${host}:${port} cannot be opened (${error.code}); a running gateway holds it too`);
+  else report.ok(`${what}: ${host}:${port} is free`);
+  await new Promise<void>((done) => server.close(() => done()));
+}
+
+async function checkModels(report: Report, config: Config, root: string): Promise<void> {
+  const { provider, models, threads } = config.restorer;
+  const restorer = new RestorerClient(
+    {
+      provider,
+      models: resolve(root, models),
+      threads: threads ?? availableParallelism(),
+      log: { level: 'silent', format: 'json' },
+    },
+    silentLogger,
+  );
+  const ready = new Promise<Ready | undefined>((done) => {
+    const timer = setTimeout(() => done(undefined), RESTORER_TIMEOUT);
+    restorer.once('ready', (facts) => {
+      clearTimeout(timer);
+      done(facts);
+    });
+  });
+  restorer.start();
+  const facts = await ready;
+  await restorer.close();
+  if (!facts) report.wrong(`the restorer did not open its models within ${RESTORER_TIMEOUT / 1000} s`);
+  else describeModels(report, facts);
+}
+
+function describeModels(report: Report, { provider, models, speeds }: Ready): void {
+  report.ok(`inference runs on ${provider}`);
+  for (const model of models) {
+    if (model.error) report.wrong(model.error);
+    else if (model.kind === 'smoother') report.ok(`${model.name} ${model.version}: ${model.description}`);
+    else {
+      const speed = speeds[model.name]!;
+      const times = HEIGHTS.map(
+        (height) => `${height}p ${estimate(speed, (height * 16) / 9, height).toFixed(1)}`,
+      ).join(', ');
+      const delay =
+        model.window.future > 0
+          ? `, looks ${model.window.future} frame ahead (one frame interval of latency)`
+          : '';
+      report.ok(`${model.name} ${model.version}: ms a frame with smoothing: ${times}${delay}`);
+    }
+  }
+  const choice = chooseRestoration(speeds, provider as Provider, ASSUMED_FPS, 1);
+  report.ok(`auto picks ${choice.model} at ${choice.height} lines: ${choice.reason}`);
+}

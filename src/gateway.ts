@@ -1,0 +1,235 @@
+import { randomBytes } from 'node:crypto';
+import { availableParallelism } from 'node:os';
+import { resolve } from 'node:path';
+import { checkFfmpeg } from './codec/ffmpeg.ts';
+import type { ConfigDiff } from './config/diff.ts';
+import type { Config, StreamConfig } from './config/schema.ts';
+import { ConfigStore } from './config/store.ts';
+import { ClearwayError } from './contracts/errors.ts';
+import { createControl } from './control.ts';
+import { createHttpServer, type HttpServer } from './http/server.ts';
+import { createDemoCamera, type DemoCamera } from './ingest/demo.ts';
+import { RtmpServer } from './ingest/rtmp.ts';
+import { resolveSource } from './ingest/sources.ts';
+import { createHlsPublisher, type HlsPublisher } from './publish/hls/publisher.ts';
+import { hlsRoutes } from './publish/hls/routes.ts';
+import { snapshotRoutes } from './publish/snapshot/routes.ts';
+import { createWebRtcPublisher, type WebRtcPublisher, whepRoutes } from './publish/webrtc/index.ts';
+import { StreamRegistry } from './streams/registry.ts';
+import { RestorerClient } from './streams/restorer-client.ts';
+import type { Logger } from './telemetry/log.ts';
+import { Metrics } from './telemetry/metrics.ts';
+
+/** The stream that starts when none is configured. */
+const DEMO = 'demo';
+
+export interface GatewayOptions {
+  /** Path of the YAML file. */
+  config: string;
+  logger: Logger;
+  /** Directory of the project: models and the built page are looked up from here. */
+  root: string;
+}
+
+/** The whole gateway, wired: configuration -> streams -> servers. The only file that knows everyone. */
+export class Gateway {
+  readonly url: string;
+  readonly streams: StreamRegistry;
+  readonly restorer: RestorerClient;
+  private readonly parts: Parts;
+
+  private constructor(url: string, parts: Parts) {
+    this.url = url;
+    this.parts = parts;
+    this.streams = parts.streams;
+    this.restorer = parts.restorer;
+  }
+
+  /** Starts everything. Rejects with a ClearwayError that says what to do, leaving nothing open. */
+  static async start({ config: path, logger, root }: GatewayOptions): Promise<Gateway> {
+    await checkFfmpeg();
+    const store = await ConfigStore.open(path, logger);
+    const parts = new Parts(store, logger, root);
+    try {
+      const url = await parts.open();
+      return new Gateway(url, parts);
+    } catch (error) {
+      await parts.close();
+      throw error;
+    }
+  }
+
+  /** Ends sessions, sources and processes; takes less than 5 s. */
+  close(): Promise<void> {
+    return this.parts.close();
+  }
+}
+
+class Parts {
+  readonly metrics = new Metrics();
+  readonly restorer: RestorerClient;
+  readonly streams: StreamRegistry;
+  private readonly store: ConfigStore;
+  private readonly logger: Logger;
+  private readonly root: string;
+  private readonly webrtc: WebRtcPublisher;
+  private readonly hls: HlsPublisher | undefined;
+  private rtmp: RtmpServer | undefined;
+  private http: HttpServer | undefined;
+  private readonly demos = new Map<string, DemoCamera>();
+  /** Only our own demo camera may push to a demo stream. */
+  private readonly demoKey = randomBytes(16).toString('hex');
+  /** Streams that exist only while somebody pushes them. */
+  private readonly guests = new Set<string>();
+
+  constructor(store: ConfigStore, logger: Logger, root: string) {
+    this.store = store;
+    this.logger = logger;
+    this.root = root;
+    const config = store.current;
+    this.restorer = new RestorerClient(
+      {
+        models: resolve(root, config.restorer.models),
+        provider: config.restorer.provider,
+        threads: config.restorer.threads ?? availableParallelism(),
+        log: config.log,
+      },
+      logger,
+    );
+    this.streams = new StreamRegistry({
+      restorer: this.restorer,
+      logger,
+      metrics: this.metrics,
+      open: (name, stream) => this.openSource(name, stream),
+      viewers: (name) => ({ webrtc: this.webrtc.viewers(name), hls: this.hls?.viewers(name) ?? 0 }),
+    });
+    const publishing = { streams: this.streams, logger, metrics: this.metrics };
+    this.webrtc = createWebRtcPublisher({ ...publishing, config: config.webrtc });
+    this.hls = config.hls.enabled ? createHlsPublisher({ ...publishing, config: config.hls }) : undefined;
+  }
+
+  async open(): Promise<string> {
+    const { store, streams, logger, webrtc, hls } = this;
+    const config = store.current;
+    this.http = await createHttpServer({
+      config,
+      control: createControl({ store, streams, restorer: this.restorer, metrics: this.metrics }),
+      logger,
+      metrics: this.metrics,
+      webRoot: resolve(this.root, 'dist/web'),
+      plugins: (guard) => [
+        whepRoutes({ publisher: webrtc, streams, guard }),
+        ...(hls ? [hlsRoutes({ publisher: hls, streams, guard })] : []),
+        snapshotRoutes({ streams, guard }),
+      ],
+    });
+    const { url } = await this.http.listen();
+    if (config.rtmp.enabled) this.rtmp = await this.openRtmp(config);
+    this.restorer.start();
+    for (const [name, stream] of Object.entries(config.streams)) this.addStream(name, stream);
+    this.updateDemo();
+    store.on('change', (next, _previous, diff) => this.onConfig(next, diff));
+    return url;
+  }
+
+  async close(): Promise<void> {
+    this.store.close();
+    for (const demo of this.demos.values()) void demo.stop();
+    await this.http?.close();
+    this.streams.close();
+    await Promise.all([this.webrtc.close(), this.hls?.close(), this.rtmp?.close(), this.restorer.close()]);
+    await Promise.all([...this.demos.values()].map((demo) => demo.stop()));
+  }
+
+  private async openRtmp(config: Config): Promise<RtmpServer> {
+    const rtmp = new RtmpServer({
+      config: config.rtmp,
+      lookup: (name) => this.pushTarget(name),
+      logger: this.logger,
+    });
+    await rtmp.listen();
+    rtmp.on('published', (name) => {
+      if (!this.streams.get(name) && this.store.current.rtmp.allowAny) {
+        this.guests.add(name);
+        this.addStream(name, this.store.resolveStream({ source: 'push' }));
+      } else this.streams.get(name)?.wake('a publisher came');
+    });
+    rtmp.on('unpublished', (name) => {
+      if (this.guests.delete(name)) this.streams.remove(name);
+      else this.streams.get(name)?.sourceGone('the publisher left');
+    });
+    return rtmp;
+  }
+
+  private pushTarget(name: string): { key?: string | undefined } | undefined {
+    const config = this.streams.config(name);
+    if (config?.source === 'push') return { key: config.key };
+    if (config?.source === 'demo') return { key: this.demoKey };
+    return undefined;
+  }
+
+  private async openSource(name: string, config: StreamConfig): Promise<string | undefined> {
+    const source = await resolveSource(config.source, 'file');
+    if (source.url !== undefined) return source.url;
+    if (!this.rtmp) {
+      throw new ClearwayError(
+        'CLEARWAY_SOURCE_UNREACHABLE',
+        `Stream ${name} waits for an RTMP push, but rtmp.enabled is false.`,
+      );
+    }
+    return this.rtmp.isPublishing(name) ? this.rtmp.playUrl(name) : undefined;
+  }
+
+  private addStream(name: string, config: StreamConfig): void {
+    this.streams.add(name, config);
+    this.updateDemoCamera(name, config);
+  }
+
+  private removeStream(name: string): void {
+    this.updateDemoCamera(name, undefined);
+    this.streams.remove(name);
+  }
+
+  /** Runs the built-in camera exactly while its stream wants it. */
+  private updateDemoCamera(name: string, config: StreamConfig | undefined): void {
+    const wanted = config?.source === 'demo' && config.enabled && this.rtmp !== undefined;
+    const running = this.demos.get(name);
+    if (wanted && !running) {
+      const demo = createDemoCamera({ pushUrl: this.rtmp!.pushUrl(name, this.demoKey), logger: this.logger });
+      this.demos.set(name, demo);
+      void demo.start();
+    } else if (!wanted && running) {
+      this.demos.delete(name);
+      void running.stop();
+    }
+  }
+
+  /** With no stream configured there is something to see all the same. */
+  private updateDemo(): void {
+    const { streams: configured } = this.store.current;
+    const wanted = Object.keys(configured).length === 0;
+    const running = this.streams.get(DEMO) !== undefined && configured[DEMO] === undefined;
+    if (wanted && !running && this.rtmp) this.addStream(DEMO, this.store.resolveStream({ source: 'demo' }));
+    if (!wanted && running) this.removeStream(DEMO);
+  }
+
+  private onConfig(next: Config, diff: ConfigDiff): void {
+    for (const name of diff.removed) this.removeStream(name);
+    for (const name of diff.added) {
+      if (this.streams.get(name)) this.removeStream(name);
+      this.addStream(name, next.streams[name]!);
+    }
+    for (const { name } of diff.changed) {
+      this.streams.reconfigure(name, next.streams[name]!);
+      this.updateDemoCamera(name, next.streams[name]!);
+    }
+    this.updateDemo();
+    this.http?.reconfigure(next);
+    if (diff.global.includes('log.level')) this.logger.level = next.log.level;
+    const atRestart = diff.global.filter(
+      (key) => !/^(auth\.|log\.level|http\.corsOrigins|rtmp\.allowAny)/.test(key),
+    );
+    if (atRestart.length > 0)
+      this.logger.warn({ settings: atRestart }, 'these settings take effect at the next start');
+  }
+}

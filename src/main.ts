@@ -1,0 +1,143 @@
+import { dirname, resolve } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { parseArgs } from 'node:util';
+import { ClearwayError, errorInfo } from './contracts/errors.ts';
+import { doctor } from './doctor.ts';
+import { Gateway } from './gateway.ts';
+import { hashPassword, hashToken } from './http/secrets.ts';
+import { listModels, readModel } from './restore/manifest.ts';
+import { createLogger } from './telemetry/log.ts';
+
+const ROOT = resolve(dirname(fileURLToPath(import.meta.url)), '..');
+
+const HELP = `clearway: real-time stream restoration gateway
+
+Usage: clearway <command> [options]
+
+Commands
+  serve            start the gateway (default)
+  doctor           what this host can do, and what is wrong
+  models           the installed models, checked
+  hash-password    read a password from standard input, print its hash for auth.users
+  hash-token       read a token from standard input, print its hash for auth.tokens
+
+Options
+  --config FILE    configuration (default config/clearway.yml)
+  --log-level L    trace, debug, info, warn, error, fatal or silent (default info)
+  --log-format F   json, pretty or auto (default: pretty on a terminal)
+  -h, --help       this text
+  -v, --version    version
+
+Exit codes: 0 done, 1 failed, 2 wrong usage or configuration.
+`;
+
+/** Errors that are the operator's to correct before another start makes sense. */
+const USAGE_ERRORS = new Set(['CLEARWAY_CONFIG_INVALID', 'CLEARWAY_BIND_REFUSED', 'CLEARWAY_BAD_REQUEST']);
+
+function complain(error: unknown): number {
+  const { code, message } = errorInfo(error);
+  process.stderr.write(`${code}: ${message}\n`);
+  return USAGE_ERRORS.has(code) ? 2 : 1;
+}
+
+function readOptions(): { command: string; values: Record<string, string | boolean | undefined> } {
+  try {
+    const { positionals, values } = parseArgs({
+      allowPositionals: true,
+      options: {
+        config: { type: 'string', default: 'config/clearway.yml' },
+        'log-level': { type: 'string', default: 'info' },
+        'log-format': { type: 'string', default: 'auto' },
+        help: { type: 'boolean', short: 'h' },
+        version: { type: 'boolean', short: 'v' },
+      },
+    });
+    if (positionals.length > 1) throw new Error(`unexpected argument ${positionals[1]}`);
+    return { command: positionals[0] ?? 'serve', values };
+  } catch (error) {
+    throw new ClearwayError(
+      'CLEARWAY_BAD_REQUEST',
+      `${(error as Error).message}; clearway --help lists what there is.`,
+    );
+  }
+}
+
+async function serve(config: string, level: string, format: 'auto' | 'json' | 'pretty'): Promise<number> {
+  const logger = createLogger({ level, format });
+  process.on('uncaughtException', (error) => {
+    logger.fatal({ err: error }, 'unexpected failure');
+    process.exit(1);
+  });
+  const stop = new Promise<NodeJS.Signals>((done) => {
+    process.once('SIGINT', done);
+    process.once('SIGTERM', done);
+  });
+  const gateway = await Gateway.start({ config, logger, root: ROOT });
+  logger.info({ url: gateway.url }, `Clearway is ready: open ${gateway.url}`);
+  const signal = await stop;
+  process.once('SIGINT', () => process.exit(1));
+  logger.info({ signal }, 'stopping');
+  await gateway.close();
+  logger.info('stopped');
+  return 0;
+}
+
+async function models(): Promise<number> {
+  const directory = resolve(ROOT, 'models');
+  let refused = 0;
+  for (const name of await listModels(directory)) {
+    try {
+      const { manifest } = await readModel(directory, name);
+      process.stdout.write(
+        `${name} ${manifest.version} (${manifest.kind}, ${manifest.licence}): ${manifest.description}\n`,
+      );
+    } catch (error) {
+      refused++;
+      process.stdout.write(`${name}: ${errorInfo(error).message}\n`);
+    }
+  }
+  return refused > 0 ? 1 : 0;
+}
+
+async function hash(make: (secret: string) => string | Promise<string>): Promise<number> {
+  let secret = '';
+  for await (const chunk of process.stdin) secret += chunk;
+  secret = secret.replace(/\r?\n$/, '');
+  if (!secret)
+    throw new ClearwayError('CLEARWAY_BAD_REQUEST', 'Nothing was read: give the secret on standard input.');
+  process.stdout.write(`${await make(secret)}\n`);
+  return 0;
+}
+
+async function main(): Promise<number> {
+  const { command, values } = readOptions();
+  if (values.version) {
+    const { default: manifest } = await import('../package.json', { with: { type: 'json' } });
+    process.stdout.write(`clearway ${manifest.version}\n`);
+    return 0;
+  }
+  if (values.help || command === 'help') {
+    process.stdout.write(HELP);
+    return 0;
+  }
+  const config = String(values.config);
+  switch (command) {
+    case 'serve':
+      return serve(config, String(values['log-level']), String(values['log-format']) as 'auto');
+    case 'doctor':
+      return doctor(config, ROOT);
+    case 'models':
+      return models();
+    case 'hash-password':
+      return hash(hashPassword);
+    case 'hash-token':
+      return hash(hashToken);
+    default:
+      throw new ClearwayError(
+        'CLEARWAY_BAD_REQUEST',
+        `There is no command ${command}; clearway --help lists them.`,
+      );
+  }
+}
+
+process.exitCode = await main().catch(complain);

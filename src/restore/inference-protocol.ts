@@ -1,0 +1,56 @@
+import type { ModelInfo } from '../contracts/control.ts';
+import type { ErrorInfo } from '../contracts/errors.ts';
+import type { ModelSpeed } from '../contracts/restorer.ts';
+import type { Provider } from './graph.ts';
+import type { FrameRequest, FrameTimings } from './restoration.ts';
+
+export interface InferenceOptions {
+  /** Directory of model directories. */
+  models: string;
+  provider: Provider | 'auto';
+  threads: number;
+}
+
+/** What the accelerator turned out to be. */
+export interface Accelerator {
+  provider: Provider;
+  models: ModelInfo[];
+  speeds: Record<string, ModelSpeed>;
+}
+
+/** main thread -> inference thread. Buffers are transferred, never shared. */
+export type InferenceCommand =
+  | {
+      t: 'frame';
+      id: number;
+      stream: string;
+      /** A model's name, or `none`. */
+      model: string;
+      request: FrameRequest;
+      picture: ArrayBuffer;
+      /** Where the finished picture goes. */
+      out: ArrayBuffer;
+      /** Where a copy of the unrestored centre frame goes, when wanted. */
+      source: ArrayBuffer | undefined;
+    }
+  | { t: 'forget'; stream: string };
+
+/** inference thread -> main thread */
+export type InferenceEvent =
+  | { t: 'ready'; accelerator: Accelerator }
+  | {
+      t: 'done';
+      id: number;
+      stream: string;
+      /** Undefined while a lookahead waits: no picture came out. */
+      timings: FrameTimings | undefined;
+      /** Frames taken in whose pictures have not come out yet. */
+      pending: number;
+      /** Unix ms when the thread took the frame up. */
+      began: number;
+      out: ArrayBuffer;
+      source: ArrayBuffer | undefined;
+      recycled: ArrayBuffer[];
+      /** The frame went out unrestored because the network failed on it. */
+      error?: ErrorInfo;
+    };

@@ -1,0 +1,100 @@
+import { Worker } from 'node:worker_threads';
+import type {
+  Accelerator,
+  InferenceCommand,
+  InferenceEvent,
+  InferenceOptions,
+} from './inference-protocol.ts';
+
+type FrameCommand = Extract<InferenceCommand, { t: 'frame' }>;
+export type FrameDone = Extract<InferenceEvent, { t: 'done' }>;
+
+export interface Job {
+  stream: string;
+  /** Unix ms; the job with the earliest runs first. */
+  deadline: number;
+  /** Called when the accelerator is free: the frame as it must be treated now. */
+  dispatch(): Omit<FrameCommand, 't' | 'id' | 'stream'>;
+  done(result: FrameDone): void;
+  /** Its stream is gone before it was dispatched. */
+  cancelled(): void;
+}
+
+/**
+ * One accelerator, shared by the streams of this process: earliest deadline first, one run at a time (concurrent
+ * runs crash the WebGPU provider, and on a CPU they only slow each other down).
+ */
+export class Inference {
+  readonly ready: Promise<Accelerator>;
+  private readonly worker: Worker;
+  private queue: Job[] = [];
+  private running: { job: Job; since: number } | undefined;
+  private nextId = 1;
+
+  constructor(options: InferenceOptions, onFailure: (error: Error) => void) {
+    this.worker = new Worker(new URL('./inference-thread.ts', import.meta.url), { workerData: options });
+    this.ready = new Promise((resolve) => {
+      this.worker.on('message', (event: InferenceEvent) => {
+        if (event.t === 'ready') resolve(event.accelerator);
+        else this.finish(event);
+      });
+    });
+    this.worker.on('error', onFailure);
+  }
+
+  /** How long the run in progress has been going on, ms. */
+  get busyFor(): number {
+    return this.running ? performance.now() - this.running.since : 0;
+  }
+
+  submit(job: Job): void {
+    const later = this.queue.findIndex((other) => other.deadline > job.deadline);
+    this.queue.splice(later === -1 ? this.queue.length : later, 0, job);
+    this.pump();
+  }
+
+  /** Takes a waiting job back; false when it already runs. */
+  withdraw(job: Job): boolean {
+    const at = this.queue.indexOf(job);
+    if (at === -1) return false;
+    this.queue.splice(at, 1);
+    return true;
+  }
+
+  /** Drops what a stream has waiting and its windows. */
+  forget(stream: string): void {
+    const gone = this.queue.filter((job) => job.stream === stream);
+    this.queue = this.queue.filter((job) => job.stream !== stream);
+    for (const job of gone) job.cancelled();
+    this.post({ t: 'forget', stream });
+  }
+
+  async close(): Promise<void> {
+    await this.worker.terminate();
+  }
+
+  private pump(): void {
+    if (this.running) return;
+    const job = this.queue.shift();
+    if (!job) return;
+    const id = this.nextId++;
+    this.running = { job, since: performance.now() };
+    const command = job.dispatch();
+    this.post({ t: 'frame', id, stream: job.stream, ...command }, [
+      command.picture,
+      command.out,
+      ...(command.source ? [command.source] : []),
+    ]);
+  }
+
+  private finish(result: FrameDone): void {
+    const { job } = this.running!;
+    this.running = undefined;
+    this.pump();
+    job.done(result);
+  }
+
+  private post(command: InferenceCommand, transfer: ArrayBuffer[] = []): void {
+    this.worker.postMessage(command, transfer);
+  }
+}

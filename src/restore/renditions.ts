@@ -1,0 +1,130 @@
+import { type EncodedPicture, H264Encoder } from '../codec/encoder.ts';
+import type { AccessUnit, Rendition } from '../contracts/media.ts';
+import { pictureBytes, sideBySide } from './picture.ts';
+
+/** A finished frame, ready for the encoders. Both pictures are I420 of width x height. */
+export interface FinishedFrame {
+  restored: Uint8Array;
+  source: Uint8Array | undefined;
+  width: number;
+  height: number;
+  pts: number;
+  arrival: number;
+  outcome: AccessUnit['outcome'];
+}
+
+interface Encoding {
+  encoder: H264Encoder | undefined;
+  bitrate: number;
+  wantsKeyframe: boolean;
+}
+
+/** The encoders of one stream: one for each rendition somebody wants. Calls to `encode` must not overlap. */
+export class Renditions {
+  private readonly encodings = new Map<Rendition, Encoding>();
+  private readonly threads: number;
+  private beside = new Uint8Array(0);
+
+  /** @param threads CPU threads an encoder */
+  constructor(threads: number) {
+    this.threads = threads;
+  }
+
+  get wanted(): Rendition[] {
+    return [...this.encodings.keys()];
+  }
+
+  /** Whether the unrestored picture is needed beside the restored one. */
+  get needSource(): boolean {
+    return this.encodings.has('source') || this.encodings.has('compare');
+  }
+
+  /** Encodes exactly these renditions from now on. */
+  want(renditions: readonly Rendition[], bitrate: number): void {
+    for (const [rendition, { encoder }] of this.encodings) {
+      if (renditions.includes(rendition)) continue;
+      encoder?.close();
+      this.encodings.delete(rendition);
+    }
+    for (const rendition of renditions) {
+      if (this.encodings.has(rendition)) continue;
+      // Two pictures in one need twice the bits.
+      const bps = rendition === 'compare' ? bitrate * 2 : bitrate;
+      this.encodings.set(rendition, { encoder: undefined, bitrate: bps, wantsKeyframe: true });
+    }
+  }
+
+  requestKeyframe(rendition: Rendition): void {
+    const encoding = this.encodings.get(rendition);
+    if (encoding) encoding.wantsKeyframe = true;
+  }
+
+  /** All renditions start anew with a keyframe. */
+  refresh(): void {
+    for (const encoding of this.encodings.values()) encoding.wantsKeyframe = true;
+  }
+
+  setBitrate(rendition: Rendition, bps: number): void {
+    const encoding = this.encodings.get(rendition);
+    if (!encoding) return;
+    encoding.bitrate = bps;
+    encoding.encoder?.bound(bps);
+  }
+
+  async encode(frame: FinishedFrame, fps: number): Promise<AccessUnit[]> {
+    const units: Promise<AccessUnit | undefined>[] = [];
+    for (const [rendition, encoding] of this.encodings)
+      units.push(this.encodeOne(rendition, encoding, frame, fps));
+    return (await Promise.all(units)).filter((unit) => unit !== undefined);
+  }
+
+  close(): void {
+    this.want([], 0);
+  }
+
+  private async encodeOne(
+    rendition: Rendition,
+    encoding: Encoding,
+    frame: FinishedFrame,
+    fps: number,
+  ): Promise<AccessUnit | undefined> {
+    const picture = this.picture(rendition, frame);
+    // Wanted only since this frame was taken up: the next one brings its source along.
+    if (!picture) return undefined;
+    const width = rendition === 'compare' ? frame.width * 2 : frame.width;
+    const { height } = frame;
+    if (encoding.encoder?.width !== width || encoding.encoder.height !== height) {
+      encoding.encoder?.close();
+      encoding.encoder = new H264Encoder({
+        width,
+        height,
+        fps,
+        bitrate: encoding.bitrate,
+        threads: this.threads,
+      });
+    }
+    const key = encoding.wantsKeyframe;
+    encoding.wantsKeyframe = false;
+    let encoded: EncodedPicture;
+    try {
+      encoded = await encoding.encoder.encode(picture, frame.pts, key);
+    } catch (error) {
+      // A fresh encoder, and a keyframe, for the next frame.
+      encoding.encoder.close();
+      encoding.encoder = undefined;
+      encoding.wantsKeyframe = true;
+      throw error;
+    }
+    const { arrival, outcome } = frame;
+    return { rendition, ...encoded, width, height, arrival, outcome };
+  }
+
+  private picture(rendition: Rendition, frame: FinishedFrame): Uint8Array | undefined {
+    if (rendition === 'restored') return frame.restored;
+    if (rendition === 'source' || !frame.source) return frame.source;
+    const bytes = pictureBytes(frame.width * 2, frame.height);
+    if (this.beside.length !== bytes) this.beside = new Uint8Array(bytes);
+    sideBySide(frame.source, frame.restored, frame.width, frame.height, this.beside);
+    return this.beside;
+  }
+}

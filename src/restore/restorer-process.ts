@@ -1,0 +1,111 @@
+import { availableParallelism } from 'node:os';
+import { AV_LOG_ERROR } from 'node-av/constants';
+import { Log } from 'node-av/lib';
+import { errorInfo } from '../contracts/errors.ts';
+import type { RestorerCommand, RestorerEvent } from '../contracts/restorer.ts';
+import { createLogger } from '../telemetry/log.ts';
+import { Inference } from './inference.ts';
+import type { InferenceOptions } from './inference-protocol.ts';
+import { Pipeline } from './pipeline.ts';
+
+/** What the gateway passes as the one argument, as JSON. */
+export interface RestorerOptions extends InferenceOptions {
+  log: { level: string; format: 'auto' | 'json' | 'pretty' };
+}
+
+const REPORT_EVERY = 1000;
+/** An inference that takes so long will never end: the driver hangs. */
+const STUCK = 15_000;
+
+/**
+ * The restorer: decoder children, rings, inference and encoders of every stream on one accelerator. Forked by the
+ * gateway; only access units, events and numbers leave it. It ends when its parent does.
+ */
+const options = JSON.parse(process.argv[2] ?? '{}') as RestorerOptions;
+const logger = createLogger({ ...options.log, base: { part: 'restorer' } });
+Log.setLevel(AV_LOG_ERROR);
+
+const pipelines = new Map<string, Pipeline>();
+/** Commands of one stream run one after another: a start waits for the stop before it. */
+const turns = new Map<string, Promise<void>>();
+
+function send(event: RestorerEvent): void {
+  if (process.connected) process.send!(event);
+}
+
+function fail(error: Error): void {
+  logger.fatal({ error: errorInfo(error) }, 'inference thread died');
+  process.exit(1);
+}
+
+const inference = new Inference(options, fail);
+const accelerator = await inference.ready;
+const cores = availableParallelism();
+
+function pipelineOf(command: Extract<RestorerCommand, { t: 'start' }>): Pipeline {
+  const existing = pipelines.get(command.stream);
+  if (existing) return existing;
+  const pipeline = new Pipeline(command.stream, command.settings, {
+    inference,
+    accelerator,
+    restoredStreams: () => [...pipelines.values()].filter((other) => other.restores).length,
+    encoderThreads: Math.min(4, Math.max(1, Math.floor(cores / 2))),
+    send,
+    logger,
+  });
+  pipelines.set(command.stream, pipeline);
+  return pipeline;
+}
+
+async function perform(command: Exclude<RestorerCommand, { t: 'shutdown' }>): Promise<void> {
+  if (command.t === 'start') {
+    const { session, source, settings, bitrate } = command;
+    return pipelineOf(command).start(session, source, settings, bitrate);
+  }
+  const pipeline = pipelines.get(command.stream);
+  if (!pipeline) return;
+  switch (command.t) {
+    case 'stop':
+      pipelines.delete(command.stream);
+      return pipeline.stop();
+    case 'settings':
+      return pipeline.update(command.settings);
+    case 'watch':
+      return pipeline.watch(command.renditions, command.opus, command.aac);
+    case 'keyframe':
+      return pipeline.requestKeyframe(command.rendition);
+    case 'bitrate':
+      return pipeline.setBitrate(command.rendition, command.bps);
+    case 'snapshot':
+      return pipeline.snapshot(command.id, command.rendition);
+  }
+}
+
+async function shutdown(): Promise<void> {
+  await Promise.all([...pipelines.values()].map((pipeline) => pipeline.stop()));
+  await inference.close();
+  process.exit(0);
+}
+
+process.on('message', (command: RestorerCommand) => {
+  if (command.t === 'shutdown') {
+    void shutdown();
+    return;
+  }
+  const turn = (turns.get(command.stream) ?? Promise.resolve())
+    .then(() => perform(command))
+    .catch((error: unknown) =>
+      logger.error({ stream: command.stream, error: errorInfo(error) }, `${command.t} failed`),
+    );
+  turns.set(command.stream, turn);
+});
+process.on('disconnect', () => void shutdown());
+// The gateway decides when to stop: a Ctrl-C in its terminal reaches the whole group.
+process.on('SIGINT', () => {});
+setInterval(() => {
+  if (inference.busyFor > STUCK) fail(new Error(`one inference has been running for ${STUCK / 1000} s`));
+  send({ t: 'alive' });
+  for (const pipeline of pipelines.values()) pipeline.tick();
+}, REPORT_EVERY);
+
+send({ t: 'ready', provider: accelerator.provider, models: accelerator.models, speeds: accelerator.speeds });

@@ -1,0 +1,67 @@
+/** Side of the blocks whose means are compared: averaging takes sensor noise out of the comparison. */
+const BLOCK = 16;
+/** Mean absolute difference of block means, 8-bit steps, from which a change may be a cut. */
+const FLOOR = 18;
+/** ... and how many times the usual change of this scene it must be. */
+const FACTOR = 4;
+
+/**
+ * Tells when a new scene begins, from luma alone. Noise averages out in the blocks, motion moves few of them, and
+ * exposure drifts slowly; a cut changes most of them at once.
+ */
+export class SceneCutDetector {
+  private means: Float32Array = new Float32Array(0);
+  private spare: Float32Array = new Float32Array(0);
+  private usual = 0;
+
+  /** @param luma at least width * height bytes; true when this picture begins a new scene */
+  next(luma: Uint8Array, width: number, height: number): boolean {
+    const columns = Math.max(1, Math.floor(width / BLOCK));
+    const rows = Math.max(1, Math.floor(height / BLOCK));
+    const count = columns * rows;
+    if (this.spare.length !== count) this.spare = new Float32Array(count);
+    blockMeans(luma, width, height, columns, rows, this.spare);
+    const previous = this.means;
+    this.means = this.spare;
+    this.spare = previous;
+    if (previous.length !== count) {
+      this.usual = 0;
+      return true;
+    }
+    let change = 0;
+    for (let i = 0; i < count; i++) change += Math.abs(this.means[i]! - previous[i]!);
+    change /= count;
+    const cut = change > FLOOR && change > FACTOR * this.usual;
+    if (!cut) this.usual += (change - this.usual) / 8;
+    return cut;
+  }
+
+  reset(): void {
+    this.means = new Float32Array(0);
+  }
+}
+
+/** Every fourth row is enough: 64 samples a block. */
+function blockMeans(
+  luma: Uint8Array,
+  width: number,
+  height: number,
+  columns: number,
+  rows: number,
+  out: Float32Array,
+): void {
+  const side = Math.min(BLOCK, width);
+  const tall = Math.min(BLOCK, height);
+  for (let by = 0; by < rows; by++) {
+    for (let bx = 0; bx < columns; bx++) {
+      let sum = 0;
+      let samples = 0;
+      for (let y = 0; y < tall; y += 4) {
+        const at = (by * BLOCK + y) * width + bx * BLOCK;
+        for (let x = 0; x < side; x++) sum += luma[at + x]!;
+        samples += side;
+      }
+      out[by * columns + bx] = sum / samples;
+    }
+  }
+}

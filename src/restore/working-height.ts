@@ -1,0 +1,58 @@
+import type { ModelSpeed } from '../contracts/restorer.ts';
+import { estimate } from './calibrate.ts';
+import type { Provider } from './graph.ts';
+
+/** Heights a picture is restored at when the host may choose, largest first. */
+export const HEIGHTS = [1080, 720, 540, 480, 360] as const;
+
+/** Frame rate assumed until the source has told its own. */
+export const ASSUMED_FPS = 25;
+
+/** Share of a frame's time inference may take: on a CPU the decoder and the encoder need the same cores. */
+const SHARE: Record<Provider, number> = { cpu: 0.6, webgpu: 0.85, cuda: 0.85, tensorrt: 0.85 };
+
+export interface Choice {
+  model: string;
+  height: number;
+  reason: string;
+}
+
+/**
+ * The model and height that a host holds at a frame rate, shared among `streams` restored streams: the largest
+ * height any model holds, and on it the slowest model that still does, since more work is what quality costs here.
+ */
+export function chooseRestoration(
+  speeds: Record<string, ModelSpeed>,
+  provider: Provider,
+  fps: number,
+  streams: number,
+): Choice {
+  const models = Object.entries(speeds).sort(([, a], [, b]) => b.perMegapixel - a.perMegapixel);
+  const lightest = models.at(-1);
+  if (!lightest) return { model: 'none', height: HEIGHTS[0], reason: 'no usable model is installed' };
+  const budget = (SHARE[provider] * 1000) / fps / Math.max(1, streams);
+  const among = streams > 1 ? ` with ${streams} streams` : '';
+  for (const height of HEIGHTS) {
+    for (const [model, speed] of models) {
+      const ms = estimate(speed, width(height), height);
+      if (ms > budget) continue;
+      const reason = `${model} takes ${ms.toFixed(1)} ms a ${width(height)}x${height} frame on ${provider}; ${budget.toFixed(0)} ms are free at ${round(fps)} fps${among}`;
+      return { model, height, reason };
+    }
+  }
+  const height = HEIGHTS.at(-1)!;
+  const ms = estimate(lightest[1], width(height), height);
+  return {
+    model: lightest[0],
+    height,
+    reason: `${lightest[0]} needs ${ms.toFixed(1)} ms a ${width(height)}x${height} frame on ${provider}, more than the ${budget.toFixed(0)} ms free at ${round(fps)} fps${among}: some frames will pass through`,
+  };
+}
+
+function width(height: number): number {
+  return Math.round((height * 16) / 9 / 2) * 2;
+}
+
+function round(fps: number): string {
+  return String(Number(fps.toFixed(2)));
+}

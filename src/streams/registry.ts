@@ -1,0 +1,131 @@
+import { EventEmitter } from 'node:events';
+import type { StreamConfig } from '../config/schema.ts';
+import type { StreamDirectory } from '../contracts/publish.ts';
+import type { RestorerEvent, StreamReport } from '../contracts/restorer.ts';
+import { STAGES, STREAM_STATES, type StreamStatus } from '../contracts/stream.ts';
+import type { Logger } from '../telemetry/log.ts';
+import type { Metrics } from '../telemetry/metrics.ts';
+import type { RestorerClient } from './restorer-client.ts';
+import { Stream } from './stream.ts';
+
+interface RegistryEvents {
+  removed: [name: string];
+  status: [status: StreamStatus];
+}
+
+export interface RegistryHost {
+  restorer: RestorerClient;
+  logger: Logger;
+  metrics: Metrics;
+  /** The URL a stream's source is opened at now; undefined while there is nothing to open. */
+  open(name: string, config: StreamConfig): Promise<string | undefined>;
+  viewers(name: string): StreamStatus['viewers'];
+}
+
+/** All streams by name; routes what the restorer says to them and to the metrics. */
+export class StreamRegistry extends EventEmitter<RegistryEvents> implements StreamDirectory {
+  private readonly streams = new Map<string, Stream>();
+  private readonly configs = new Map<string, StreamConfig>();
+  private readonly host: RegistryHost;
+
+  constructor(host: RegistryHost) {
+    super();
+    this.setMaxListeners(0);
+    this.host = host;
+    const { restorer, metrics } = host;
+    restorer.on('event', (event) => this.route(event));
+    restorer.on('ready', () => {
+      metrics.restorerUp.set(1);
+      for (const stream of this.streams.values()) stream.restorerReady();
+    });
+    restorer.on('down', (cause) => {
+      metrics.restorerUp.set(0);
+      metrics.restorerRestarts.inc();
+      for (const stream of this.streams.values()) stream.restorerDown(cause);
+    });
+  }
+
+  get(name: string): Stream | undefined {
+    return this.streams.get(name);
+  }
+
+  list(): Stream[] {
+    return [...this.streams.values()];
+  }
+
+  config(name: string): StreamConfig | undefined {
+    return this.configs.get(name);
+  }
+
+  add(name: string, config: StreamConfig): Stream {
+    const { restorer, logger } = this.host;
+    this.configs.set(name, config);
+    const stream = new Stream(name, config, {
+      restorer,
+      logger,
+      open: () => this.host.open(name, this.configs.get(name)!),
+      viewers: () => this.host.viewers(name),
+      changed: (status) => this.onStatus(status),
+      reconnecting: () => this.host.metrics.sourceReconnects.inc({ stream: name }),
+    });
+    this.streams.set(name, stream);
+    stream.wake('configured');
+    return stream;
+  }
+
+  reconfigure(name: string, config: StreamConfig): void {
+    this.configs.set(name, config);
+    this.streams.get(name)?.reconfigure(config);
+  }
+
+  remove(name: string): void {
+    const stream = this.streams.get(name);
+    if (!stream) return;
+    this.streams.delete(name);
+    this.configs.delete(name);
+    stream.close();
+    this.emit('removed', name);
+    void this.host.metrics.forget(name);
+  }
+
+  close(): void {
+    for (const name of [...this.streams.keys()]) this.remove(name);
+  }
+
+  private route(event: Exclude<RestorerEvent, { t: 'ready' | 'alive' }>): void {
+    if (event.t === 'snapshot') {
+      for (const stream of this.streams.values()) stream.onSnapshot(event);
+      return;
+    }
+    const stream = this.streams.get(event.t === 'report' ? event.report.stream : event.stream);
+    if (!stream) return;
+    if (event.t === 'report') this.observe(event.report);
+    stream.onEvent(event);
+  }
+
+  private observe(report: StreamReport): void {
+    const { metrics } = this.host;
+    const { stream } = report;
+    metrics.frames.inc({ stream, outcome: 'restored' }, report.restored);
+    metrics.frames.inc({ stream, outcome: 'passthrough' }, report.passthrough);
+    for (const [cause, count] of Object.entries(report.dropped)) {
+      metrics.frames.inc({ stream, outcome: 'dropped' }, count);
+      metrics.drops.inc({ stream, cause }, count);
+    }
+    for (const stage of STAGES) {
+      for (const ms of report.stages[stage]) metrics.stageDuration.observe({ stream, stage }, ms / 1000);
+    }
+    for (const ms of report.total) metrics.frameLatency.observe({ stream }, ms / 1000);
+    if (report.input?.bitrate !== undefined) metrics.sourceBitrate.set({ stream }, report.input.bitrate);
+    if (report.restoration) metrics.ladderStep.set({ stream }, report.restoration.step);
+  }
+
+  private onStatus(status: StreamStatus): void {
+    const { metrics } = this.host;
+    const { name: stream } = status;
+    if (!this.streams.has(stream)) return;
+    for (const state of STREAM_STATES)
+      metrics.streamState.set({ stream, state }, state === status.state ? 1 : 0);
+    this.emit('status', status);
+  }
+}

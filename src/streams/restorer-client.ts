@@ -1,0 +1,113 @@
+import { type ChildProcess, fork } from 'node:child_process';
+import { EventEmitter, once } from 'node:events';
+import type { RestorerCommand, RestorerEvent } from '../contracts/restorer.ts';
+import type { RestorerOptions } from '../restore/restorer-process.ts';
+import type { Logger } from '../telemetry/log.ts';
+
+/** Waits before a restart, ms: at once after a first crash, slower while it keeps crashing. */
+const RESTART_FIRST = 100;
+const RESTART_MOST = 10_000;
+/** A restorer that lived so long was sound: the next restart is quick again, ms. */
+const SOUND = 30_000;
+/** Without a sign of life for so long it is killed, ms; opening and timing the models may take longer. */
+const SILENT = 10_000;
+const SILENT_AT_START = 120_000;
+const STOP_GRACE = 3000;
+
+interface RestorerEvents {
+  event: [event: Exclude<RestorerEvent, { t: 'ready' | 'alive' }>];
+  ready: [facts: Extract<RestorerEvent, { t: 'ready' }>];
+  down: [cause: string];
+}
+
+/** The gateway's end of the restorer process: forks it, listens to it, and starts it again when it dies or hangs. */
+export class RestorerClient extends EventEmitter<RestorerEvents> {
+  private readonly options: RestorerOptions;
+  private readonly logger: Logger;
+  private child: ChildProcess | undefined;
+  private facts: Extract<RestorerEvent, { t: 'ready' }> | undefined;
+  private restartAfter = RESTART_FIRST;
+  private startedAt = 0;
+  private watchdog: NodeJS.Timeout | undefined;
+  private restart: NodeJS.Timeout | undefined;
+  private closing = false;
+  restarts = 0;
+
+  constructor(options: RestorerOptions, logger: Logger) {
+    super();
+    this.options = options;
+    this.logger = logger;
+  }
+
+  /** What the running restorer said it can do; undefined while it is down. */
+  get ready(): Extract<RestorerEvent, { t: 'ready' }> | undefined {
+    return this.facts;
+  }
+
+  get pid(): number | undefined {
+    return this.child?.pid;
+  }
+
+  start(): void {
+    this.startedAt = performance.now();
+    const child = fork(
+      new URL('../restore/restorer-process.ts', import.meta.url),
+      [JSON.stringify(this.options)],
+      {
+        serialization: 'advanced',
+        execArgv: [],
+      },
+    );
+    this.child = child;
+    this.expectLife(SILENT_AT_START);
+    child.on('message', (event: RestorerEvent) => this.receive(event));
+    child.once('exit', (code, signal) => this.died(signal ? `killed by ${signal}` : `exit code ${code}`));
+    child.on('error', (error) => this.logger.error({ err: error }, 'restorer process'));
+  }
+
+  /** Sends a command; lost when the restorer is down, since everything is told again once it is ready. */
+  send(command: RestorerCommand): void {
+    if (this.facts && this.child?.connected) this.child.send(command);
+  }
+
+  async close(): Promise<void> {
+    this.closing = true;
+    clearTimeout(this.restart);
+    clearTimeout(this.watchdog);
+    const { child } = this;
+    if (!child || child.exitCode !== null || child.signalCode !== null) return;
+    const exited = once(child, 'exit');
+    if (child.connected) child.send({ t: 'shutdown' } satisfies RestorerCommand);
+    const kill = setTimeout(() => child.kill('SIGKILL'), STOP_GRACE);
+    await exited;
+    clearTimeout(kill);
+  }
+
+  private receive(event: RestorerEvent): void {
+    this.expectLife(SILENT);
+    if (event.t === 'ready') {
+      this.facts = event;
+      this.emit('ready', event);
+    } else if (event.t !== 'alive') this.emit('event', event);
+  }
+
+  private expectLife(within: number): void {
+    clearTimeout(this.watchdog);
+    this.watchdog = setTimeout(() => {
+      this.logger.error({ pid: this.pid }, 'the restorer gives no sign of life; restarting it');
+      this.child?.kill('SIGKILL');
+    }, within);
+  }
+
+  private died(cause: string): void {
+    clearTimeout(this.watchdog);
+    this.facts = undefined;
+    if (this.closing) return;
+    if (performance.now() - this.startedAt > SOUND) this.restartAfter = RESTART_FIRST;
+    this.restarts++;
+    this.logger.error({ cause, restartInMs: this.restartAfter }, 'restorer died');
+    this.emit('down', cause);
+    this.restart = setTimeout(() => this.start(), this.restartAfter);
+    this.restartAfter = Math.min(this.restartAfter * 2, RESTART_MOST);
+  }
+}

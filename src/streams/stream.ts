@@ -1,0 +1,418 @@
+import type { StreamConfig } from '../config/schema.ts';
+import { ClearwayError, type ErrorInfo, errorInfo } from '../contracts/errors.ts';
+import type { Rendition } from '../contracts/media.ts';
+import type { PublishedStream, SubscribeOptions, Subscription } from '../contracts/publish.ts';
+import type { RestorerEvent, RestoreSettings, StreamReport } from '../contracts/restorer.ts';
+import type { StreamState, StreamStatus } from '../contracts/stream.ts';
+import { type Logger, redact } from '../telemetry/log.ts';
+import type { RestorerClient } from './restorer-client.ts';
+import { retryDelay } from './retry.ts';
+import { type Demand, Subscribers } from './subscribers.ts';
+
+/** An on-demand source stays connected this long after the last viewer, ms. */
+const LINGER = 10_000;
+/** A session that showed a picture for so long was a success: the next failure starts the retry ladder anew, ms. */
+const SOUND = 5000;
+/** Seconds without a picture after which a session is given up. */
+const STALL_TIMEOUT = 5;
+const SNAPSHOT_TIMEOUT = 5000;
+/** Reports (seconds) without a picture before a live stream counts as degraded. */
+const SILENT_REPORTS = 2;
+
+/** What a stream needs of the gateway. */
+export interface StreamHost {
+  restorer: RestorerClient;
+  logger: Logger;
+  /** The URL to open now; undefined while there is nothing to open (nobody pushes). Throws CLEARWAY_URL_REFUSED. */
+  open(): Promise<string | undefined>;
+  /** Viewers by protocol, from the publishers. */
+  viewers(): StreamStatus['viewers'];
+  /** A connection attempt after the first begins. */
+  reconnecting(): void;
+  /** The public status changed. */
+  changed(status: StreamStatus): void;
+}
+
+/** Unique among all streams: the restorer answers by id alone. */
+let nextSnapshot = 1;
+
+interface PendingSnapshot {
+  resolve(jpeg: Uint8Array): void;
+  reject(error: Error): void;
+  timer: NodeJS.Timeout;
+}
+
+type SessionEvent = Exclude<RestorerEvent, { t: 'ready' | 'alive' | 'snapshot' }>;
+
+/**
+ * One camera's life: idle -> connecting -> live -> degraded -> backoff -> ..., each transition with its cause. The
+ * only place that retries. Nothing ends a stream but its removal.
+ */
+export class Stream implements PublishedStream {
+  readonly name: string;
+  private config: StreamConfig;
+  private readonly host: StreamHost;
+  private readonly subscribers: Subscribers;
+
+  private state: StreamState = 'idle';
+  private cause = 'not started yet';
+  private error: ErrorInfo | undefined;
+  private since = new Date();
+  private retryAt: Date | undefined;
+  private timer: NodeJS.Timeout | undefined;
+  private failures = 0;
+  private reconnects = 0;
+  private attempts = 0;
+  private session = 0;
+  private liveSince: number | undefined;
+  private silent = 0;
+  private report: StreamReport | undefined;
+  private readonly totals = { restored: 0, passthrough: 0, dropped: 0 };
+  private told: Demand | undefined;
+  private readonly bitrates = new Map<Rendition, number>();
+  private readonly snapshots = new Map<number, PendingSnapshot>();
+  private closed = false;
+
+  constructor(name: string, config: StreamConfig, host: StreamHost) {
+    this.name = name;
+    this.config = config;
+    this.host = host;
+    this.subscribers = new Subscribers({
+      changed: () => this.onDemandChanged(),
+      keyframe: (rendition) => host.restorer.send({ t: 'keyframe', stream: name, rendition }),
+      bitrate: (rendition, bps) => this.onBitrate(rendition, bps),
+    });
+  }
+
+  get status(): StreamStatus {
+    const { report } = this;
+    const shown = this.state === 'live' || this.state === 'degraded' ? report : undefined;
+    return {
+      name: this.name,
+      state: this.state,
+      cause: this.cause,
+      ...(this.error ? { error: this.error } : {}),
+      since: this.since.toISOString(),
+      ...(this.retryAt ? { retryAt: this.retryAt.toISOString() } : {}),
+      reconnects: this.reconnects,
+      source: redact(this.config.source),
+      onDemand: this.config.onDemand,
+      ...(report?.input ? { input: report.input } : {}),
+      ...(shown?.restoration ? { restoration: shown.restoration } : {}),
+      fps: shown?.fps ?? 0,
+      frames: { ...this.totals },
+      ...(shown ? { latency: shown.latency } : {}),
+      viewers: this.host.viewers(),
+    };
+  }
+
+  get hasAudio(): boolean | undefined {
+    return this.config.audio ? this.report?.input?.hasAudio : false;
+  }
+
+  /** Begins the stream's life, or wakes it: a publisher came, the restorer is back. */
+  wake(cause: string): void {
+    if (this.closed || this.state === 'live' || this.state === 'degraded' || this.state === 'connecting')
+      return;
+    if (!this.config.enabled) this.enter('disabled', 'switched off in the configuration');
+    else if (this.wanted) void this.connect(cause);
+    else this.enter('idle', 'nobody is watching');
+  }
+
+  /** The source is known to be gone (the publisher left): no use in waiting for the watchdog. */
+  sourceGone(cause: string): void {
+    if (this.state === 'disabled') return;
+    this.disconnect();
+    this.enter('idle', cause);
+  }
+
+  restorerDown(cause: string): void {
+    this.told = undefined;
+    for (const id of [...this.snapshots.keys()]) this.settleSnapshot(id, { error: restorerDownError(cause) });
+    if (this.state !== 'connecting' && this.state !== 'live' && this.state !== 'degraded') return;
+    this.liveSince = undefined;
+    clearTimeout(this.timer);
+    this.enter('backoff', `the restorer is restarting (${cause})`, errorInfo(restorerDownError(cause)));
+  }
+
+  /** The restorer answers again: whatever should be running starts. */
+  restorerReady(): void {
+    if (this.state === 'disabled') return;
+    clearTimeout(this.timer);
+    if (this.wanted) void this.connect('the restorer is ready');
+  }
+
+  /** Takes new settings over: what need not reconnect does not. */
+  reconfigure(config: StreamConfig): void {
+    const before = this.config;
+    this.config = config;
+    const reopen = (['source', 'transport', 'enabled', 'onDemand', 'audio', 'height', 'key'] as const).some(
+      (key) => before[key] !== config[key],
+    );
+    if (reopen) {
+      this.disconnect();
+      this.failures = 0;
+      this.enter('idle', 'its configuration changed');
+      this.wake('its configuration changed');
+    } else {
+      this.host.restorer.send({ t: 'settings', stream: this.name, settings: this.settings });
+      this.host.changed(this.status);
+    }
+  }
+
+  /** Counts of a report are added up here; its samples are the caller's to observe. */
+  onEvent(event: SessionEvent): void {
+    if (event.t === 'report') this.onReport(event.report);
+    else if (event.session === this.session) this.onSession(event);
+  }
+
+  private onSession(event: Exclude<SessionEvent, { t: 'report' }>): void {
+    switch (event.t) {
+      case 'live':
+        this.liveSince = performance.now();
+        this.silent = 0;
+        this.enter('live', 'pictures arrive');
+        break;
+      case 'unit':
+        this.subscribers.video(event.unit);
+        break;
+      case 'audio':
+        this.subscribers.audio(event.packet);
+        break;
+      case 'discontinuity':
+        this.subscribers.each((sink) => sink.discontinuity?.(event.cause));
+        break;
+      case 'ended':
+        this.onEnded(event.error);
+    }
+  }
+
+  onSnapshot(event: Extract<RestorerEvent, { t: 'snapshot' }>): void {
+    this.settleSnapshot(event.id, event);
+  }
+
+  subscribe(options: SubscribeOptions): Subscription {
+    return this.subscribers.add(options);
+  }
+
+  async snapshot(rendition: Rendition): Promise<Uint8Array> {
+    if (this.state === 'disabled') throw this.offline('it is switched off');
+    // Holds an on-demand source open until the picture is there.
+    const hold = this.subscribe({ rendition: 'restored', sink: { video() {} } });
+    const id = nextSnapshot++;
+    try {
+      return await new Promise<Uint8Array>((resolve, reject) => {
+        const timer = setTimeout(() => {
+          this.snapshots.delete(id);
+          reject(this.offline(this.cause));
+        }, SNAPSHOT_TIMEOUT);
+        this.snapshots.set(id, { resolve, reject, timer });
+        this.pendingSnapshots.set(id, rendition);
+        this.askSnapshots();
+      });
+    } finally {
+      this.pendingSnapshots.delete(id);
+      hold.close();
+    }
+  }
+
+  close(): void {
+    this.closed = true;
+    this.disconnect();
+    this.subscribers.close();
+    for (const id of [...this.snapshots.keys()])
+      this.settleSnapshot(id, { error: this.offline('it was removed') });
+  }
+
+  private readonly pendingSnapshots = new Map<number, Rendition>();
+
+  private askSnapshots(): void {
+    if (this.state !== 'live' && this.state !== 'degraded') return;
+    for (const [id, rendition] of this.pendingSnapshots) {
+      this.host.restorer.send({ t: 'snapshot', stream: this.name, rendition, id });
+    }
+    this.pendingSnapshots.clear();
+  }
+
+  private settleSnapshot(id: number, outcome: { jpeg?: Uint8Array; error?: ErrorInfo | Error }): void {
+    const pending = this.snapshots.get(id);
+    if (!pending) return;
+    this.snapshots.delete(id);
+    clearTimeout(pending.timer);
+    if (outcome.jpeg) pending.resolve(outcome.jpeg);
+    else
+      pending.reject(
+        outcome.error instanceof Error ? outcome.error : this.offline(outcome.error?.message ?? this.cause),
+      );
+  }
+
+  private offline(why: string): ClearwayError {
+    return new ClearwayError('CLEARWAY_STREAM_OFFLINE', `Stream ${this.name} has no picture now: ${why}.`, {
+      status: 503,
+      retryable: true,
+      retryAfter: 5,
+    });
+  }
+
+  private get wanted(): boolean {
+    return this.config.enabled && (!this.config.onDemand || this.subscribers.count > 0);
+  }
+
+  private get settings(): RestoreSettings {
+    const { model, height, strength, smoothing, latencyBudget } = this.config;
+    return { model, height, strength, smoothing, latencyBudget };
+  }
+
+  private async connect(cause: string): Promise<void> {
+    clearTimeout(this.timer);
+    const session = ++this.session;
+    this.enter('connecting', cause);
+    let url: string | undefined;
+    try {
+      url = await this.host.open();
+    } catch (error) {
+      if (session === this.session) this.onEnded(errorInfo(error));
+      return;
+    }
+    if (session !== this.session) return;
+    if (url === undefined) return this.enter('idle', 'waiting for a publisher');
+    if (!this.host.restorer.ready) return this.enter('connecting', 'the restorer is starting');
+    if (this.attempts++ > 0) {
+      this.reconnects++;
+      this.host.reconnecting();
+    }
+    this.host.restorer.send({
+      t: 'start',
+      stream: this.name,
+      session,
+      source: {
+        url,
+        transport: this.config.transport,
+        audio: this.config.audio,
+        stallTimeout: STALL_TIMEOUT,
+      },
+      settings: this.settings,
+      bitrate: this.config.bitrate.start,
+    });
+    this.told = undefined;
+    this.tellDemand();
+    for (const [rendition, bps] of this.bitrates) {
+      this.host.restorer.send({ t: 'bitrate', stream: this.name, rendition, bps });
+    }
+  }
+
+  private disconnect(): void {
+    clearTimeout(this.timer);
+    this.session++;
+    this.liveSince = undefined;
+    this.told = undefined;
+    this.host.restorer.send({ t: 'stop', stream: this.name });
+  }
+
+  private onEnded(error: ErrorInfo): void {
+    const sound = this.liveSince !== undefined && performance.now() - this.liveSince > SOUND;
+    this.failures = sound ? 1 : this.failures + 1;
+    this.liveSince = undefined;
+    this.session++;
+    const wait = retryDelay(this.failures);
+    this.retryAt = new Date(Date.now() + wait);
+    this.enter('backoff', error.message, error);
+    this.timer = setTimeout(() => {
+      if (this.wanted) void this.connect('trying again');
+      else this.enter('idle', 'nobody is watching');
+    }, wait);
+  }
+
+  private onReport(report: StreamReport): void {
+    this.report = report;
+    this.totals.restored += report.restored;
+    this.totals.passthrough += report.passthrough;
+    for (const count of Object.values(report.dropped)) this.totals.dropped += count;
+    if (this.liveSince !== undefined) this.judge(report);
+    this.host.changed(this.status);
+  }
+
+  /** Live or degraded, by what the last second showed. */
+  private judge(report: StreamReport): void {
+    this.silent = report.restored + report.passthrough > 0 ? 0 : this.silent + 1;
+    const { restoration } = report;
+    if (this.silent >= SILENT_REPORTS) this.enter('degraded', `no picture for ${this.silent} s`);
+    else if (restoration && restoration.step > 0) this.enter('degraded', restoration.reason);
+    else if (this.silent === 0) this.enter('live', 'pictures arrive');
+  }
+
+  private onDemandChanged(): void {
+    if (this.closed) return;
+    this.tellDemand();
+    if (!this.config.onDemand || !this.config.enabled) return;
+    if (this.wanted) {
+      if (this.state === 'idle') void this.connect('somebody watches');
+      else if (this.lingering) {
+        clearTimeout(this.timer);
+        this.lingering = false;
+      }
+    } else if (this.state === 'live' || this.state === 'degraded' || this.state === 'connecting') {
+      clearTimeout(this.timer);
+      this.lingering = true;
+      this.timer = setTimeout(() => {
+        this.lingering = false;
+        this.disconnect();
+        this.enter('idle', 'nobody is watching');
+      }, LINGER);
+    }
+  }
+  private lingering = false;
+
+  private tellDemand(): void {
+    const demand = this.subscribers.demand;
+    // A stream that is always on is always encoded: its latency is measured and the first viewer waits for nothing.
+    if (!this.config.onDemand && !demand.renditions.includes('restored')) demand.renditions.push('restored');
+    if (this.told && JSON.stringify(this.told) === JSON.stringify(demand)) return;
+    this.told = demand;
+    this.host.restorer.send({ t: 'watch', stream: this.name, ...demand });
+  }
+
+  private onBitrate(rendition: Rendition, wish: number | undefined): void {
+    const { min, start, max } = this.config.bitrate;
+    const factor = rendition === 'compare' ? 2 : 1;
+    const bps = Math.round(Math.min(max * factor, Math.max(min * factor, wish ?? start * factor)));
+    if (this.bitrates.get(rendition) === bps) return;
+    this.bitrates.set(rendition, bps);
+    this.host.restorer.send({ t: 'bitrate', stream: this.name, rendition, bps });
+  }
+
+  private enter(state: StreamState, cause: string, error?: ErrorInfo): void {
+    if (state !== 'backoff') this.retryAt = undefined;
+    const same = state === this.state && cause === this.cause;
+    this.error = error;
+    this.cause = cause;
+    if (state !== this.state) {
+      this.host.logger.info(
+        {
+          stream: this.name,
+          from: this.state,
+          to: state,
+          cause: redact(cause),
+          ...(error ? { code: error.code } : {}),
+        },
+        'stream state',
+      );
+      this.state = state;
+      this.since = new Date();
+    }
+    if (state === 'live') this.askSnapshots();
+    if (!same) this.host.changed(this.status);
+  }
+}
+
+function restorerDownError(cause: string): ClearwayError {
+  return new ClearwayError(
+    'CLEARWAY_RESTORER_DOWN',
+    `The restorer process is restarting (${cause}); the picture comes back by itself.`,
+    {
+      status: 503,
+      retryable: true,
+      retryAfter: 2,
+    },
+  );
+}
