@@ -1,3 +1,4 @@
+import type { IncomingHttpHeaders } from 'node:http';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { Config } from '../config/schema.ts';
 import { ClearwayError } from '../contracts/errors.ts';
@@ -44,6 +45,14 @@ function forbidden(message: string): ClearwayError {
 export function may(identity: Identity, role: Role, stream?: string): boolean {
   if (role === 'admin' && identity.role !== 'admin') return false;
   return identity.streams.includes('*') || (stream !== undefined && identity.streams.includes(stream));
+}
+
+/** A Basic challenge to a page's own fetch would make the browser ask for a password in a window of its own. */
+function challenges(headers: IncomingHttpHeaders): string[] {
+  const fetchedByPage =
+    (headers['user-agent'] ?? '').startsWith('Mozilla/') && !headers.accept?.includes('text/html');
+  const basic = fetchedByPage ? [] : ['Basic realm="Clearway", charset="UTF-8"'];
+  return ['Bearer realm="Clearway"', ...basic];
 }
 
 /** Finds out who asks: session cookie, HTTP Basic, bearer token. With no users and no tokens, everybody may do all. */
@@ -108,10 +117,7 @@ export class Auth {
       throw unauthorized('Sign in, or send a bearer token (Authorization: Bearer ...).');
     } catch (error) {
       if (error instanceof ClearwayError && error.status === 401) {
-        // A Basic challenge to a page's own fetch would make the browser ask in a window of its own.
-        const fetched = (request.headers['sec-fetch-mode'] ?? 'navigate') !== 'navigate';
-        const challenges = ['Bearer realm="Clearway"', 'Basic realm="Clearway", charset="UTF-8"'];
-        reply.header('www-authenticate', fetched ? challenges.slice(0, 1) : challenges);
+        reply.header('www-authenticate', challenges(request.headers));
       }
       throw error;
     }
