@@ -1,4 +1,4 @@
-import { Counter, Gauge, Histogram, Registry } from 'prom-client';
+import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
 
 /** 10 ms to 5 s, finer where a live picture lives. */
 const LATENCY_BUCKETS = [0.005, 0.01, 0.02, 0.03, 0.04, 0.06, 0.08, 0.1, 0.12, 0.15, 0.2, 0.3, 0.5, 1, 2, 5];
@@ -72,6 +72,11 @@ export class Metrics {
     'RTP packets viewers reported lost',
     ['stream'],
   );
+
+  /** Adds this process's own: CPU, memory, event-loop lag, garbage collection (`process_*`, `nodejs_*`). */
+  collectProcess(): void {
+    collectDefaultMetrics({ register: this.registry });
+  }
 
   /** Drops every series of a removed stream. */
   async forget(stream: string): Promise<void> {

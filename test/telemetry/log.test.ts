@@ -1,0 +1,72 @@
+import assert from 'node:assert/strict';
+import { PassThrough } from 'node:stream';
+import { describe, it } from 'node:test';
+import { createLogger, type Logger, type LogOptions, redact } from '../../src/telemetry/log.ts';
+
+describe('redact', () => {
+  for (const [given, expected] of [
+    ['rtsp://user:hunter2@cam:554/1', 'rtsp://***@cam:554/1'],
+    ['rtsp://hunter2@cam/1', 'rtsp://***@cam/1'],
+    ['rtsp://user:hun@ter2@cam/1', 'rtsp://***@cam/1'],
+    ['rtsp://user:hun/ter2@cam/1', 'rtsp://***@cam/1'],
+    ['RTSPS://U:hunter2@[::1]:322/a', 'RTSPS://***@[::1]:322/a'],
+    ['rtmp://h/live/a?key=hunter2', 'rtmp://h/live/a?key=***'],
+    ['http://h/x?a=1&token=hunter2&b=2', 'http://h/x?a=1&token=***&b=2'],
+    ['rtsp://h/user=admin_password=hunter2', 'rtsp://h/user=admin_password=***'],
+    ['srt://h:9000?passphrase=hunter2', 'srt://h:9000?passphrase=***'],
+    ['srt://h:9000?streamid=read:cam:u:hunter2', 'srt://h:9000?streamid=read:cam:***'],
+    ['from rtsp://u:hunter2@a/ to rtmp://u:hunter2@b/', 'from rtsp://***@a/ to rtmp://***@b/'],
+    ['rtsp://cam/1 failed: ask admin@example.org', 'rtsp://cam/1 failed: ask admin@example.org'],
+    ['http://[::1]:8080/whep/a', 'http://[::1]:8080/whep/a'],
+    ['http://h:8080/a mail b@c', 'http://h:8080/a mail b@c'],
+  ] as const) {
+    it(given, () => assert.equal(redact(given), expected));
+  }
+
+  it('stays linear on hostile text', { timeout: 20_000 }, () => {
+    for (const text of [
+      'a'.repeat(500_000),
+      '://'.repeat(150_000),
+      '://a:'.repeat(100_000),
+      '?key='.repeat(100_000),
+    ]) {
+      redact(text);
+    }
+  });
+});
+
+describe('createLogger', () => {
+  function record(options: Partial<LogOptions>, use: (logger: Logger) => void): string {
+    const out = new PassThrough();
+    use(createLogger({ level: 'info', format: 'json', ...options }, out));
+    return String(out.read() ?? '');
+  }
+
+  it('writes JSON lines with level, time and its base fields', () => {
+    const line = JSON.parse(
+      record({ base: { process: 'restorer' } }, (logger) => logger.info({ stream: 'gate' }, 'live')),
+    );
+    assert.deepEqual([line.process, line.stream, line.msg], ['restorer', 'gate', 'live']);
+    assert.match(line.time, /^\d{4}-\d\d-\d\dT/);
+  });
+
+  it('is quiet below its level', () => {
+    assert.equal(
+      record({ level: 'warn' }, (logger) => logger.info('nothing')),
+      '',
+    );
+  });
+
+  for (const format of ['json', 'pretty'] as const) {
+    it(`redacts messages, fields, errors and children (${format})`, () => {
+      const text = record({ format }, (logger) => {
+        const url = 'rtsp://user:hunter2@cam/1';
+        logger.warn({ url, nested: { url }, err: new Error(`cannot open ${url}`) }, `lost ${url}`);
+        logger.child({ source: url }).info('child');
+      });
+      assert.match(text, /child/);
+      assert.match(text, /\*\*\*@cam/);
+      assert.doesNotMatch(text, /hunter2/);
+    });
+  }
+});
