@@ -4,8 +4,8 @@ import type { Offer } from './offer.ts';
 
 /** What a viewer worker is started with. */
 export interface WorkerOptions {
-  /** UDP ports of this worker alone, both ends included; absent = any. */
-  ports?: [number, number];
+  /** UDP ports of this worker alone, both ends included. */
+  ports: [number, number];
   /** Addresses to offer besides the local ones; host names are resolved. */
   additionalHosts: string[];
   /** `stun:host:port` */

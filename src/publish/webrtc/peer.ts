@@ -16,8 +16,8 @@ import type { IceCredentials, Offer } from './offer.ts';
 export interface PeerOptions {
   /** Addresses offered to players, the preferred first. */
   addresses: readonly string[];
-  /** UDP ports this peer may use, both ends included; any port when absent. */
-  ports?: [number, number];
+  /** UDP ports this peer may use, both ends included. */
+  ports: [number, number];
   /** STUN server, `stun:host:port`, that tells this peer its public address. */
   stun?: string;
 }
@@ -48,7 +48,7 @@ export class Peer {
       iceUseIpv4: false,
       iceUseIpv6: false,
       iceAdditionalHostAddresses: sockets,
-      ...(options.ports === undefined ? {} : { icePortRange: options.ports }),
+      icePortRange: options.ports,
     });
     for (const { kind, accepted } of offer.media) {
       if (accepted !== undefined && (kind === 'video' || kind === 'audio')) {
@@ -72,8 +72,12 @@ export class Peer {
   }
 
   /** Restarts ICE (RFC 8445, 9) with the player's new credentials; DTLS and SRTP go on. */
-  restart({ ice, candidates }: Fragment): Promise<LocalTransport> {
-    return this.#negotiate(ice, candidates);
+  async restart({ ice, candidates }: Fragment): Promise<LocalTransport> {
+    const local = await this.#negotiate(ice, candidates);
+    // werift answers a restart but does not begin its checks while DTLS is up; a failure shows in the ICE state.
+    const { state, iceTransport } = this.#transport;
+    if (state === 'connected') iceTransport.start().catch(() => {});
+    return local;
   }
 
   /** Adds candidates trickled by the player. */
@@ -95,7 +99,7 @@ export class Peer {
     this.#transport.onRtcp.subscribe(listener);
   }
 
-  /** `connected` once DTLS is up; `ended` with the cause when the player is gone. */
+  /** `connected` when media can flow, again after an ICE restart; `ended` with the cause when the player is gone. */
   watch(connected: () => void, ended: (cause: string) => void): void {
     watch(this.#transport.onStateChange, (state) => {
       if (state === 'connected') connected();
@@ -105,6 +109,7 @@ export class Peer {
     watch(this.#connection.iceConnectionStateChange, (state) => {
       if (state === 'failed') ended('player stopped answering (RFC 7675)');
       else if (state === 'closed') ended('connection closed');
+      else if (state === 'connected' && this.#transport.state === 'connected') connected();
     });
   }
 

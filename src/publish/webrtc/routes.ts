@@ -1,4 +1,5 @@
 import type { FastifyPluginAsync, FastifyReply, FastifyRequest } from 'fastify';
+import type { Config } from '../../config/schema.ts';
 import { ClearwayError } from '../../contracts/errors.ts';
 import type { Guard } from '../../contracts/http.ts';
 import { RENDITIONS, type Rendition } from '../../contracts/media.ts';
@@ -11,21 +12,24 @@ export interface WhepDeps {
   publisher: WebRtcPublisher;
   streams: StreamDirectory;
   guard: Guard;
-  /** Origins whose pages may play; default: every origin. */
-  corsOrigins?: readonly string[];
 }
 
 const SDP = 'application/sdp';
 const FRAGMENT = 'application/trickle-ice-sdpfrag';
 /** A browser's offer is about 6 KB; bigger bodies are refused before they are read. */
 const MAX_BODY = 256 * 1024;
+const ENDPOINT_METHODS = 'POST, HEAD, OPTIONS';
+const SESSION_METHODS = 'PATCH, DELETE, OPTIONS';
 
 type EndpointRequest = FastifyRequest<{ Params: { name: string }; Querystring: { rendition?: string } }>;
 type SessionRequest = FastifyRequest<{ Params: { name: string; id: string } }>;
 
-/** WHEP (draft-ietf-wish-whep-04): `/whep/:name` and its sessions at `/whep/:name/sessions/:id`. */
+/**
+ * WHEP (draft-ietf-wish-whep-04): `/whep/:name` and its sessions at `/whep/:name/sessions/:id`. CORS is the server's
+ * (src/http/headers.ts), for players of every kind alike.
+ */
 export function whepRoutes(deps: WhepDeps): FastifyPluginAsync {
-  const { publisher, streams, corsOrigins = ['*'] } = deps;
+  const { publisher, streams } = deps;
   const guard = deps.guard('read', (request) => (request.params as { name: string }).name);
 
   return async (app) => {
@@ -36,12 +40,11 @@ export function whepRoutes(deps: WhepDeps): FastifyPluginAsync {
       (_request, body, done) => done(null, body),
     );
     app.addContentTypeParser('*', (request, _payload, done) => done(unsupported(request)));
-    app.addHook('onRequest', async (request, reply) => {
-      allowOrigin(request, reply, corsOrigins);
-    });
 
     const endpoint = '/whep/:name';
-    app.options(endpoint, (_request, reply) => preflight(reply, 'POST').header('accept-post', SDP).send());
+    app.options(endpoint, (_request, reply) =>
+      reply.code(204).headers({ allow: ENDPOINT_METHODS, 'accept-post': SDP }).send(),
+    );
     app.head(endpoint, { preHandler: guard }, async (request, reply) => {
       findStream(streams, (request as EndpointRequest).params.name);
       return reply.header('accept-post', SDP).code(200).send();
@@ -52,13 +55,13 @@ export function whepRoutes(deps: WhepDeps): FastifyPluginAsync {
     app.route({
       method: ['GET', 'PUT', 'PATCH', 'DELETE'],
       url: endpoint,
-      handler: notAllowed('POST, HEAD, OPTIONS'),
+      handler: notAllowed(ENDPOINT_METHODS),
       exposeHeadRoute: false,
     });
 
     const session = '/whep/:name/sessions/:id';
     app.options(session, (_request, reply) =>
-      preflight(reply, 'PATCH, DELETE').header('accept-patch', FRAGMENT).send(),
+      reply.code(204).headers({ allow: SESSION_METHODS, 'accept-patch': FRAGMENT }).send(),
     );
     app.patch(session, { preHandler: guard, bodyLimit: MAX_BODY }, (request, reply) =>
       patch(request as SessionRequest, reply),
@@ -70,7 +73,7 @@ export function whepRoutes(deps: WhepDeps): FastifyPluginAsync {
     app.route({
       method: ['GET', 'HEAD', 'POST', 'PUT'],
       url: session,
-      handler: notAllowed('PATCH, DELETE, OPTIONS'),
+      handler: notAllowed(SESSION_METHODS),
     });
   };
 
@@ -79,13 +82,8 @@ export function whepRoutes(deps: WhepDeps): FastifyPluginAsync {
     const rendition = readRendition(request.query.rendition);
     const offer = parseOffer(readBody(request, SDP));
     const { session, answer } = await publisher.open(stream, rendition, offer);
-    for (const { urls, username, credential } of publisher.config.iceServers) {
-      const login =
-        username === undefined
-          ? ''
-          : `; username="${quote(username)}"; credential="${quote(credential ?? '')}"; credential-type="password"`;
-      reply.header('link', `<${urls}>; rel="ice-server"${login}`);
-    }
+    const links = publisher.config.iceServers.map(iceServerLink);
+    if (links.length > 0) reply.header('link', links.join(', '));
     return reply
       .code(201)
       .header('location', `/whep/${encodeURIComponent(stream.name)}/sessions/${session.id}`)
@@ -195,25 +193,13 @@ function notAllowed(allow: string) {
   };
 }
 
+/** The Link value of an ICE server (draft-ietf-wish-whep-04, 4.6). */
+function iceServerLink({ urls, username, credential = '' }: Config['webrtc']['iceServers'][number]): string {
+  const link = `<${urls}>; rel="ice-server"`;
+  if (username === undefined) return link;
+  return `${link}; username="${quote(username)}"; credential="${quote(credential)}"; credential-type="password"`;
+}
+
 function quote(text: string): string {
   return text.replace(/[\\"]/g, '\\$&').replace(/[\r\n]/g, '');
-}
-
-function allowOrigin(request: FastifyRequest, reply: FastifyReply, allowed: readonly string[]): void {
-  const { origin } = request.headers;
-  if (allowed.includes('*')) reply.header('access-control-allow-origin', '*');
-  else {
-    reply.header('vary', 'Origin');
-    if (origin === undefined || !allowed.includes(origin)) return;
-    reply.header('access-control-allow-origin', origin);
-  }
-  reply.header('access-control-expose-headers', 'ETag, Link, Location, Accept-Patch, Retry-After');
-}
-
-function preflight(reply: FastifyReply, methods: string): FastifyReply {
-  return reply
-    .code(204)
-    .header('access-control-allow-methods', methods)
-    .header('access-control-allow-headers', 'Authorization, Content-Type, If-Match')
-    .header('access-control-max-age', '86400');
 }

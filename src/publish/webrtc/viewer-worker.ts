@@ -43,8 +43,8 @@ export class ViewerWorker extends EventEmitter<ViewerWorkerEvents> {
   constructor(options: WorkerOptions) {
     super();
     this.options = options;
-    const { ports } = options;
-    this.capacity = ports === undefined ? Infinity : Math.floor((ports[1] - ports[0] + 1) / PORTS_PER_VIEWER);
+    const [first, last] = options.ports;
+    this.capacity = Math.floor((last - first + 1) / PORTS_PER_VIEWER);
     this.#worker = new Worker(new URL('./worker.ts', import.meta.url), { workerData: options });
     this.#worker.on('message', (event: WorkerEvent) => this.#handle(event));
     this.#worker.on('error', (error) => this.#die(error instanceof Error ? error.message : String(error)));

@@ -19,7 +19,7 @@ import { Pacer } from './pacer.ts';
 import { Peer, type PeerOptions } from './peer.ts';
 import { type Payload, RtpStream } from './rtp-stream.ts';
 
-/** A player that offered and then never connected is let go after this, ms. */
+/** A player that offered or restarted ICE and then does not connect is let go after this, ms. */
 const CONNECT_TIMEOUT = 15_000;
 /** One viewer gets a keyframe made at most this often, ms: each costs all viewers of the rendition. */
 const KEYFRAME_INTERVAL = 500;
@@ -54,7 +54,7 @@ export class Viewer {
   #lost = 0;
   #lostReported = 0;
   #ended = false;
-  readonly #deadline: NodeJS.Timeout;
+  #deadline: NodeJS.Timeout | undefined;
 
   private constructor(id: string, offer: Offer, peer: Peer, events: ViewerEvents) {
     this.id = id;
@@ -69,7 +69,7 @@ export class Viewer {
     this.#video = new RtpStream(format('video')!, CLOCK_RATE, sources(), send);
     this.#audio = audio === undefined ? undefined : new RtpStream(audio, OPUS_CLOCK, sources(), send);
     this.#pacer = new Pacer((payload, timestamp) => this.#video.send(payload, timestamp));
-    this.#deadline = setTimeout(() => this.#end('player never connected'), CONNECT_TIMEOUT);
+    this.#expect();
     peer.onRtcp((packet) => this.#receive(packet));
     peer.watch(
       () => this.#connect(),
@@ -98,6 +98,7 @@ export class Viewer {
   }
 
   restart(fragment: Fragment): Promise<LocalTransport> {
+    this.#expect();
     return this.#peer.restart(fragment);
   }
 
@@ -150,12 +151,20 @@ export class Viewer {
     await this.#peer.close();
   }
 
+  /** The player has to connect now, or it is let go. */
+  #expect(): void {
+    clearTimeout(this.#deadline);
+    this.#deadline = setTimeout(() => this.#end('player did not connect'), CONNECT_TIMEOUT);
+  }
+
   #connect(): void {
     clearTimeout(this.#deadline);
+    if (!this.#connected) this.#events.connected();
     this.#connected = true;
+    // What was sent while ICE restarted went nowhere.
+    this.gap();
     this.#sendReports();
     this.#askKeyframe();
-    this.#events.connected();
   }
 
   #end(cause: string): void {

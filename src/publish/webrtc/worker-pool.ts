@@ -23,22 +23,17 @@ export class WorkerPool {
     this.#prepare = prepare;
     const count = config.workers ?? Math.min(8, Math.max(1, Math.floor(availableParallelism() / 2)));
     const stun = config.iceServers.find(({ urls }) => urls.startsWith('stun:'))?.urls;
-    const options: WorkerOptions = {
-      additionalHosts: config.additionalHosts,
-      ...(stun === undefined ? {} : { stun }),
-    };
-    const [first, last] = config.portRange;
-    if (first === 0 && last === 0) {
-      this.#workers = Array.from({ length: count }, () => this.#start(options));
-      return;
-    }
-    const ranges = first === 0 ? [] : splitRange([first, last], count);
+    // Ports below 1024 are for system services, and binding them takes privileges the gateway should not have.
+    const [first, last] = [Math.max(1024, config.portRange[0]), config.portRange[1]];
+    const ranges = splitRange([first, last], count);
     if (ranges.length === 0) {
       throw new ClearwayError(
         'CLEARWAY_CONFIG_INVALID',
-        `webrtc.portRange [${first}, ${last}] has no room for a viewer: give a first and a last port, two ports a viewer, or [0, 0] for any.`,
+        `webrtc.portRange [${config.portRange}] has no room for a viewer: give two ports a viewer, from 1024 up.`,
       );
     }
+    const { additionalHosts } = config;
+    const options = stun === undefined ? { additionalHosts } : { additionalHosts, stun };
     this.#workers = ranges.map((ports) => this.#start({ ...options, ports }));
   }
 

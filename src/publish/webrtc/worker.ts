@@ -20,14 +20,14 @@ const ACK_EVERY = 4;
 
 const port = parentPort!;
 const options = workerData as WorkerOptions;
-const pairs = options.ports === undefined ? undefined : new PortPairs(options.ports);
+const pairs = new PortPairs(options.ports);
 const packetizer = new H264Packetizer({ maxPayloadSize: MAX_PAYLOAD, inputFormat: 'annexb' });
 
 interface Seat {
   viewer: Viewer;
   feed: number;
   offer: Offer;
-  ports: [number, number] | undefined;
+  ports: [number, number];
 }
 const seats = new Map<string, Seat>();
 /** Gathering runs one viewer at a time: werift probes a port, frees it and binds it again. */
@@ -52,11 +52,11 @@ const full = () =>
 async function open(command: Extract<WorkerCommand, { t: 'open' }>, addresses: string[]): Promise<void> {
   const { call, id, feed, offer } = command;
   for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
-    const ports = pairs?.take();
-    if (pairs !== undefined && ports === undefined) break;
+    const ports = pairs.take();
+    if (ports === undefined) break;
     const peerOptions: PeerOptions = {
       addresses,
-      ...(ports === undefined ? {} : { ports }),
+      ports,
       ...(options.stun === undefined ? {} : { stun: options.stun }),
     };
     const { viewer, local } = await Viewer.open(id, offer, peerOptions, {
@@ -69,7 +69,7 @@ async function open(command: Extract<WorkerCommand, { t: 'open' }>, addresses: s
       return post({ t: 'opened', call, answer: viewer.answer(local) });
     }
     await viewer.close();
-    if (ports !== undefined) pairs?.give(ports);
+    pairs.give(ports);
   }
   throw full();
 }
@@ -87,7 +87,7 @@ async function close(id: string, cause: string): Promise<void> {
   const seat = seats.get(id);
   seats.delete(id);
   await seat?.viewer.close();
-  if (seat?.ports !== undefined) pairs?.give(seat.ports);
+  if (seat !== undefined) pairs.give(seat.ports);
   post({ t: 'closed', id, cause });
 }
 
@@ -107,10 +107,17 @@ function of(feed: number): Viewer[] {
 
 function video({ feed, data, pts, key }: Extract<WorkerCommand, { t: 'video' }>): void {
   const unit = Buffer.from(data.buffer, data.byteOffset, data.byteLength);
-  const payloads: Payload[] = packetizer
-    .packetize(unit, 0)
-    .map(({ payload, header }) => ({ data: payload, marker: header.marker }));
-  for (const viewer of of(feed)) viewer.video(payloads, pts, key);
+  const viewers = of(feed);
+  try {
+    const payloads: Payload[] = packetizer
+      .packetize(unit, 0)
+      .map(({ payload, header }) => ({ data: payload, marker: header.marker }));
+    for (const viewer of viewers) viewer.video(payloads, pts, key);
+  } catch (error) {
+    // Not H.264: the pictures after it cannot build on it either.
+    for (const viewer of viewers) viewer.gap();
+    warn(error);
+  }
 }
 
 function audio({ feed, data, pts }: Extract<WorkerCommand, { t: 'audio' }>): void {

@@ -2,6 +2,7 @@ import Fastify from 'fastify';
 import type { Config, ConfigInput } from '../../../src/config/schema.ts';
 import { configSchema } from '../../../src/config/schema.ts';
 import type { Guard } from '../../../src/contracts/http.ts';
+import { registerHeaders } from '../../../src/http/headers.ts';
 import { registerProblems } from '../../../src/http/problem.ts';
 import {
   createWebRtcPublisher,
@@ -43,14 +44,8 @@ export async function startGateway(options: TestGatewayOptions = {}): Promise<Te
   const publisher = createWebRtcPublisher({ streams: directory, config, logger: silentLogger, metrics });
   const app = Fastify({ forceCloseConnections: true });
   registerProblems(app);
-  await app.register(
-    whepRoutes({
-      publisher,
-      streams: directory,
-      guard: options.guard ?? openGuard,
-      ...(options.corsOrigins === undefined ? {} : { corsOrigins: options.corsOrigins }),
-    }),
-  );
+  registerHeaders(app, () => options.corsOrigins ?? ['*']);
+  await app.register(whepRoutes({ publisher, streams: directory, guard: options.guard ?? openGuard }));
   app.get('/', (_request, reply) => reply.type('text/html').send('<!doctype html><title>test</title>'));
   const url = await app.listen({ port: 0, host: '127.0.0.1' });
   return {

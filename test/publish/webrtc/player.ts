@@ -93,3 +93,35 @@ export function stats(page: Page, type: string, name = 'main'): Promise<Record<s
     { name, type },
   );
 }
+
+/** Restarts ICE as draft-ietf-wish-whep-04 has it: new credentials by PATCH, the answer's put into the description. */
+export function restartIce(page: Page): Promise<{ status: number; before: string; etag: string }> {
+  return page.evaluate(async () => {
+    const player = window.players.main!;
+    const { connection } = player;
+    const answer = connection.remoteDescription!.sdp;
+    await connection.setLocalDescription(await connection.createOffer({ iceRestart: true }));
+    const offer = connection.localDescription!.sdp;
+    const wanted = /^(a=ice-ufrag|a=ice-pwd|a=candidate|m=|a=mid)/;
+    const section = offer.slice(offer.indexOf('m='), offer.indexOf('m=', offer.indexOf('m=') + 2));
+    const body = section
+      .split('\r\n')
+      .filter((line) => wanted.test(line))
+      .join('\r\n');
+    const response = await fetch(player.location, {
+      method: 'PATCH',
+      headers: { 'content-type': 'application/trickle-ice-sdpfrag', 'if-match': '"*"' },
+      body,
+    });
+    const fragment = await response.text();
+    const value = (name: string) => new RegExp(`a=${name}:(\\S+)`).exec(fragment)![1]!;
+    const candidates = fragment.match(/a=candidate:.*\r\n/g)!.join('');
+    const sdp = answer
+      .replace(/a=candidate:.*\r\n/g, '')
+      .replace(/a=ice-ufrag:.*/g, `a=ice-ufrag:${value('ice-ufrag')}`)
+      .replace(/a=ice-pwd:.*/g, `a=ice-pwd:${value('ice-pwd')}`)
+      .replace(/a=mid:0\r\n/, (mid) => `${mid}${candidates}`);
+    await connection.setRemoteDescription({ type: 'answer', sdp });
+    return { status: response.status, before: player.etag, etag: response.headers.get('etag')! };
+  });
+}

@@ -1,0 +1,46 @@
+import { createSocket, type RemoteInfo, type Socket } from 'node:dgram';
+import { once } from 'node:events';
+
+/** A UDP relay between one player and the gateway that loses media packets on the way to the player. */
+export class LossyRelay implements AsyncDisposable {
+  /** Share of media packets lost on the way to the player, 0..1. */
+  loss: number;
+  dropped = 0;
+  readonly #player: Socket;
+  readonly #gateway: Socket;
+  #from: RemoteInfo | undefined;
+
+  private constructor(gatewayPort: number, loss: number) {
+    this.loss = loss;
+    this.#player = createSocket('udp4');
+    this.#gateway = createSocket('udp4');
+    this.#player.on('message', (packet, from) => {
+      this.#from = from;
+      this.#gateway.send(packet, gatewayPort, '127.0.0.1');
+    });
+    this.#gateway.on('message', (packet) => {
+      // The first byte of RTP and RTCP is 128..191 (RFC 7983); 200..206 in the second is RTCP (RFC 5761).
+      const media = packet[0]! >> 6 === 2 && !(packet[1]! >= 200 && packet[1]! <= 206);
+      if (media && Math.random() < this.loss) this.dropped++;
+      else if (this.#from !== undefined) this.#player.send(packet, this.#from.port, this.#from.address);
+    });
+  }
+
+  /** @param gatewayPort where the gateway's candidate for this player listens */
+  static async open(gatewayPort: number, loss: number): Promise<LossyRelay> {
+    const relay = new LossyRelay(gatewayPort, loss);
+    relay.#player.bind(0);
+    relay.#gateway.bind(0, '127.0.0.1');
+    await Promise.all([once(relay.#player, 'listening'), once(relay.#gateway, 'listening')]);
+    return relay;
+  }
+
+  get port(): number {
+    return this.#player.address().port;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#player.close();
+    this.#gateway.close();
+  }
+}
