@@ -21,7 +21,8 @@ export function failureOf(error: unknown): Failure {
   const { message: why, status, code, retryAfter } = error;
   if (status === 0 || status === 502 || status === 504) return { kind: 'gone', why };
   if (status === 401 || status === 403) return { kind: 'refused', why };
-  if (code === 'CLEARWAY_STREAM_OFFLINE' || status === 404) return { kind: 'offline', why, retryAfter };
+  if (code === 'CLEARWAY_STREAM_OFFLINE' || code === 'CLEARWAY_STREAM_NOT_FOUND')
+    return { kind: 'offline', why, retryAfter };
   return { kind: 'unusable', why, retryAfter };
 }
 
