@@ -2,6 +2,7 @@ import {
   AV_CHANNEL_LAYOUT_STEREO,
   AV_CODEC_ID_AAC,
   AV_CODEC_ID_H264,
+  AV_LOG_QUIET,
   AVMEDIA_TYPE_AUDIO,
   AVMEDIA_TYPE_VIDEO,
 } from 'node-av/constants';
@@ -10,11 +11,15 @@ import {
   FFmpegError,
   FormatContext,
   IOContext,
+  Log,
   Packet,
   Rational,
   type Stream,
 } from 'node-av/lib';
 import { AAC_CONFIG, CLOCK_RATE } from '../../contracts/media.ts';
+
+// Failures come back as return codes; libavformat's own lines on stderr would not be JSON.
+Log.setLevel(AV_LOG_QUIET);
 
 const AUDIO_RATE = 48_000;
 

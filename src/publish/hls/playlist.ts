@@ -13,6 +13,8 @@ export interface MediaPlaylistOptions {
   /** Leave out segments older than CAN-SKIP-UNTIL (`_HLS_skip`). */
   skip: boolean;
   reports: RenditionReport[];
+  /** Query that every URI in the playlist carries, without `?`; may be empty. */
+  query?: string;
 }
 
 /** File names, relative to the media playlist. */
@@ -32,6 +34,7 @@ function skipUntil(timing: Timing): number {
 export function renderMediaPlaylist(window: MediaWindow, options: MediaPlaylistOptions): string {
   const { timing } = window;
   const listed = window.listed;
+  const link = (uri: string) => (options.query ? `${uri}?${options.query}` : uri);
   const lines = [
     '#EXTM3U',
     '#EXT-X-VERSION:9',
@@ -48,19 +51,20 @@ export function renderMediaPlaylist(window: MediaWindow, options: MediaPlaylistO
     if (index < skipped) continue;
     if (segment.discontinuity) lines.push('#EXT-X-DISCONTINUITY');
     if (index === skipped || segment.initMsn !== listed[index - 1]!.initMsn) {
-      lines.push(`#EXT-X-MAP:URI="${uris.init(segment.initMsn)}"`);
+      lines.push(`#EXT-X-MAP:URI="${link(uris.init(segment.initMsn))}"`);
     }
     lines.push(`#EXT-X-PROGRAM-DATE-TIME:${new Date(Math.round(segment.pts / 90)).toISOString()}`);
     // Parts are of use near the live edge only: three target durations (rfc8216bis §4.4.4.9).
-    if (age(listed, index) < 3 * timing.targetDuration * CLOCK_RATE) lines.push(...partLines(segment));
-    if (segment.complete) lines.push(`#EXTINF:${seconds(segment.duration)},`, uris.segment(segment.msn));
+    if (age(listed, index) < 3 * timing.targetDuration * CLOCK_RATE) lines.push(...partLines(segment, link));
+    if (segment.complete)
+      lines.push(`#EXTINF:${seconds(segment.duration)},`, link(uris.segment(segment.msn)));
   }
   if (window.ended) lines.push('#EXT-X-ENDLIST');
   else {
     const { msn, part } = window.next;
-    lines.push(`#EXT-X-PRELOAD-HINT:TYPE=PART,URI="${uris.part(msn, part)}"`);
+    lines.push(`#EXT-X-PRELOAD-HINT:TYPE=PART,URI="${link(uris.part(msn, part))}"`);
     for (const { uri, lastMsn, lastPart } of options.reports) {
-      lines.push(`#EXT-X-RENDITION-REPORT:URI="${uri}",LAST-MSN=${lastMsn},LAST-PART=${lastPart}`);
+      lines.push(`#EXT-X-RENDITION-REPORT:URI="${link(uri)}",LAST-MSN=${lastMsn},LAST-PART=${lastPart}`);
     }
   }
   return `${lines.join('\n')}\n`;
@@ -85,10 +89,10 @@ export function renderMultivariantPlaylist({ window, uri }: MultivariantOptions)
   return `#EXTM3U\n#EXT-X-VERSION:9\n#EXT-X-STREAM-INF:${attributes.join(',')}\n${uri}\n`;
 }
 
-function partLines({ msn, parts }: Segment): string[] {
+function partLines({ msn, parts }: Segment, link: (uri: string) => string): string[] {
   return parts.map(({ duration, independent }, index) => {
     const tail = independent ? ',INDEPENDENT=YES' : '';
-    return `#EXT-X-PART:DURATION=${seconds(duration)},URI="${uris.part(msn, index)}"${tail}`;
+    return `#EXT-X-PART:DURATION=${seconds(duration)},URI="${link(uris.part(msn, index))}"${tail}`;
   });
 }
 

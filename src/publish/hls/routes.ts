@@ -5,7 +5,6 @@ import { ClearwayError } from '../../contracts/errors.ts';
 import type { Guard } from '../../contracts/http.ts';
 import type { StreamDirectory } from '../../contracts/publish.ts';
 import { parseRendition, requireStream } from '../request.ts';
-import { allowOrigins } from './cors.ts';
 import type { MediaWindow } from './media-window.ts';
 import { renderMediaPlaylist, renderMultivariantPlaylist, uris } from './playlist.ts';
 import type { HlsPublisher } from './publisher.ts';
@@ -17,8 +16,6 @@ export interface HlsRoutesOptions {
   publisher: HlsPublisher;
   streams: StreamDirectory;
   guard: Guard;
-  /** `http.corsOrigins`; default: every origin. */
-  corsOrigins?: string[];
 }
 
 interface Route {
@@ -33,13 +30,10 @@ const SESSION = /^[A-Za-z0-9_-]{8,64}$/;
  * `GET /hls/:name/index.m3u8[?rendition=]`, the multivariant playlist, and what it leads to under
  * `/hls/:name/:rendition/`: media playlist, initialisation segments, segments and parts.
  */
-export function hlsRoutes(options: HlsRoutesOptions): FastifyPluginAsync {
-  const { publisher, streams, guard, corsOrigins = ['*'] } = options;
+export function hlsRoutes({ publisher, streams, guard }: HlsRoutesOptions): FastifyPluginAsync {
   const preHandler = guard('read', (request) => (request.params as Route['Params']).name);
 
   return async (app) => {
-    allowOrigins(app, corsOrigins);
-
     app.get<Route>(
       '/hls/:name/index.m3u8',
       { preHandler, schema: { tags: ['hls'], summary: 'Multivariant playlist of a stream' } },
@@ -48,7 +42,8 @@ export function hlsRoutes(options: HlsRoutesOptions): FastifyPluginAsync {
         const muxer = publisher.open(requireStream(streams, request.params.name), rendition);
         const window = await muxer.until(({ listed }) => listed.length > 0, untilClosed(reply));
         const session = randomBytes(12).toString('base64url');
-        const uri = `${rendition}/${uris.playlist}?session=${session}`;
+        const token = tokenOf(request);
+        const uri = `${rendition}/${uris.playlist}?session=${session}${token && `&${token}`}`;
         return sendPlaylist(request, reply, renderMultivariantPlaylist({ window, uri }), 'no-store');
       },
     );
@@ -72,7 +67,7 @@ export function hlsRoutes(options: HlsRoutesOptions): FastifyPluginAsync {
           publisher.seen(name, session);
         }
         const reports = publisher.reports(name, rendition);
-        const text = renderMediaPlaylist(window, { skip: directives.skip, reports });
+        const text = renderMediaPlaylist(window, { skip: directives.skip, reports, query: tokenOf(request) });
         const lifetime = directives.wait && `max-age=${6 * window.timing.targetDuration}`;
         return sendPlaylist(request, reply, text, lifetime ?? 'no-cache');
       },
@@ -135,7 +130,13 @@ function holdTime({ timing }: MediaWindow): number {
   return 3000 * timing.targetDuration;
 }
 
-/** The token of the multivariant playlist; for players that lost it, the next best thing. */
+/** A player that cannot set headers has its access token in the URL, and needs it in every URL that follows. */
+function tokenOf(request: FastifyRequest<Route>): string {
+  const { token } = request.query;
+  return typeof token === 'string' ? `token=${encodeURIComponent(token)}` : '';
+}
+
+/** The session token of the multivariant playlist; for players that lost it, the next best thing. */
 function sessionOf(request: FastifyRequest<Route>): string {
   const { session } = request.query;
   if (typeof session === 'string' && SESSION.test(session)) return session;

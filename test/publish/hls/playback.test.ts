@@ -4,8 +4,9 @@ import { readFile } from 'node:fs/promises';
 import { type TestContext, test } from 'node:test';
 import { promisify } from 'node:util';
 import Fastify, { type FastifyInstance } from 'fastify';
+import type { PublishedStream, SubscribeOptions, Subscription } from '../../../src/contracts/publish.ts';
 import { launchBrowser } from '../../support/browser.ts';
-import { createH264Source } from '../../support/h264-source.ts';
+import { createH264Source, type H264Source } from '../../support/h264-source.ts';
 import { type HlsServer, startHls } from './server.ts';
 
 const HLS_JS = new URL('../../../node_modules/hls.js/dist/hls.min.js', import.meta.url);
@@ -69,6 +70,45 @@ async function play(t: TestContext, hls: HlsServer, steps: (watch: Watch) => Pro
   t.diagnostic(`hls.js latency ${latency.toFixed(2)} s`);
 }
 
+/** A stream whose picture can be swapped for another's, as a camera's resolution change does. */
+class ChangingCamera implements PublishedStream {
+  readonly name = 'test';
+  readonly hasAudio = true;
+  #source: H264Source;
+  #subscriber: SubscribeOptions | undefined;
+  #subscription: Subscription | undefined;
+
+  constructor(source: H264Source) {
+    this.#source = source;
+  }
+
+  get status() {
+    return this.#source.status;
+  }
+
+  subscribe(options: SubscribeOptions): Subscription {
+    this.#subscriber = options;
+    this.#subscription = this.#source.subscribe(options);
+    return {
+      requestKeyframe: () => this.#subscription?.requestKeyframe(),
+      setBitrate() {},
+      close: () => this.#subscription?.close(),
+    };
+  }
+
+  change(source: H264Source): void {
+    this.#subscription?.close();
+    this.#source = source;
+    this.#subscriber!.sink.discontinuity?.('picture size changed');
+    this.#subscription = source.subscribe(this.#subscriber!);
+    this.#subscription.requestKeyframe();
+  }
+
+  snapshot(): Promise<Uint8Array> {
+    return this.#source.snapshot();
+  }
+}
+
 interface Watch {
   /** Waits for a condition on the fields of Player; fails on a fatal player error. */
   until(condition: string): Promise<Player>;
@@ -95,6 +135,21 @@ test('hls.js plays on after an outage', { timeout: 120_000 }, async (t) => {
     await new Promise((resolve) => setTimeout(resolve, 2500));
     source.resume();
     await until(`time > ${before.time + 6}`);
+  });
+});
+
+test('hls.js plays on when the picture size changes', { timeout: 120_000 }, async (t) => {
+  const [small, large] = await Promise.all([
+    createH264Source(),
+    createH264Source({ width: 640, height: 360 }),
+  ]);
+  const camera = new ChangingCamera(small);
+  await using hls = await startHls([camera], { part: 200, segment: 1000 });
+  await play(t, hls, async ({ until }) => {
+    assert.equal((await until('time > 1')).width, 320);
+    camera.change(large);
+    const after = await until('width === 640');
+    await until(`time > ${after.time + 3}`);
   });
 });
 

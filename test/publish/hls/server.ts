@@ -1,6 +1,7 @@
 import Fastify, { type FastifyInstance } from 'fastify';
 import { type Config, configSchema } from '../../../src/config/schema.ts';
 import type { PublishedStream } from '../../../src/contracts/publish.ts';
+import { registerHeaders } from '../../../src/http/headers.ts';
 import { registerProblems } from '../../../src/http/problem.ts';
 import { createHlsPublisher, type HlsPublisher } from '../../../src/publish/hls/publisher.ts';
 import { hlsRoutes } from '../../../src/publish/hls/routes.ts';
@@ -34,6 +35,7 @@ export async function startHls(
   });
   const app = Fastify({ forceCloseConnections: true });
   registerProblems(app);
+  registerHeaders(app, () => ['*']);
   await app.register(hlsRoutes({ publisher, streams: directory, guard: () => async () => {} }));
   const origin = await app.listen({ host: '127.0.0.1', port: 0 });
   const get = (path: string, init?: RequestInit) => fetch(`${origin}/hls/${path}`, init);
