@@ -18,8 +18,6 @@ export type Settings = Record<string, unknown>;
 
 export interface ParsedConfig {
   config: Config;
-  /** The YAML document with its comments, for writing back. */
-  document: Document.Parsed;
   /** `defaults` as written, without the schema's own defaults. */
   defaults: Settings;
 }
@@ -165,7 +163,6 @@ export function parseConfig(text: string, file: string): ParsedConfig {
   }
   return {
     config: checked.config,
-    document,
     defaults: isSettings(raw.defaults) ? raw.defaults : {},
   };
 }

@@ -1,12 +1,12 @@
 import { EventEmitter } from 'node:events';
 import { open } from 'node:fs/promises';
 import { resolve } from 'node:path';
-import { type Document, isMap, type Node, YAMLMap } from 'yaml';
 import { ClearwayError, errorInfo } from '../contracts/errors.ts';
 import { type Logger, redact } from '../telemetry/log.ts';
 import { writeAtomically } from './atomic-write.ts';
 import { assertBindAllowed } from './bind.ts';
 import { type ConfigDiff, diffConfig, isEmptyDiff } from './diff.ts';
+import { editStream } from './edit.ts';
 import { MAX_CONFIG_BYTES, type ParsedConfig, parseConfig, resolveStream } from './parse.ts';
 import type { Config, StreamConfig, StreamConfigInput } from './schema.ts';
 import { watchForChange } from './watch.ts';
@@ -58,28 +58,6 @@ async function readConfigFile(path: string): Promise<string> {
   } catch (error) {
     throw invalid(`${path} is not UTF-8 text; this is not a Clearway configuration.`, error);
   }
-}
-
-/** Columns a nested block is indented by in this file, so that what is written back looks like the rest. */
-function indentOf(document: Document.Parsed, text: string): number {
-  if (!isMap(document.contents)) return 2;
-  for (const { value } of document.contents.items) {
-    if (!isMap(value) || value.flow) continue;
-    const start = (value.items[0]?.key as Node | undefined)?.range?.[0];
-    if (start === undefined) continue;
-    const width = start - (text.lastIndexOf('\n', start - 1) + 1);
-    if (width >= 1 && width <= 8) return width;
-  }
-  return 2;
-}
-
-/** Sets, merges (maps) or removes (`null`) one setting, leaving the comments around it alone. */
-function setSetting(document: Document.Parsed, path: string[], value: unknown): void {
-  if (value === undefined) return;
-  if (value === null) document.deleteIn(path);
-  else if (typeof value === 'object' && isMap(document.getIn(path, true))) {
-    for (const [key, inner] of Object.entries(value)) setSetting(document, [...path, key], inner);
-  } else document.setIn(path, typeof value === 'object' ? document.createNode(value) : value);
 }
 
 /**
@@ -143,11 +121,7 @@ export class ConfigStore extends EventEmitter<ConfigEvents> {
    */
   setStream(name: string, patch: StreamPatch): Promise<StreamConfig> {
     return this.#inTurn(async () => {
-      await this.#write((document) => {
-        for (const [key, value] of Object.entries(patch)) {
-          setSetting(document, ['streams', name, key], value);
-        }
-      });
+      await this.#write(name, patch);
       return this.current.streams[name]!;
     });
   }
@@ -156,9 +130,7 @@ export class ConfigStore extends EventEmitter<ConfigEvents> {
   removeStream(name: string): Promise<void> {
     return this.#inTurn(async () => {
       if (this.current.streams[name] === undefined) return;
-      await this.#write((document) => {
-        document.deleteIn(['streams', name]);
-      });
+      await this.#write(name, undefined);
     });
   }
 
@@ -203,7 +175,7 @@ export class ConfigStore extends EventEmitter<ConfigEvents> {
     this.#adopt(text, parsed);
   }
 
-  async #write(edit: (document: Document.Parsed) => void): Promise<void> {
+  async #write(name: string, patch: StreamPatch | undefined): Promise<void> {
     // What a person has just saved is taken in first, so that writing does not undo it.
     await this.#reload().catch((error: unknown) => {
       throw new ClearwayError(
@@ -212,23 +184,16 @@ export class ConfigStore extends EventEmitter<ConfigEvents> {
         { status: 409, retryable: true, cause: error },
       );
     });
-    const { document } = parseConfig(this.#text, this.path);
-    if (!isMap(document.contents)) document.contents = document.createNode({}) as never;
-    const streams = document.get('streams', true);
-    if (!isMap(streams)) document.set('streams', new YAMLMap(document.schema));
+    let text: string;
     try {
-      edit(document);
+      text = editStream(this.#text, name, patch);
     } catch (cause) {
       throw new ClearwayError(
         'CLEARWAY_CONFIG_INVALID',
-        'The stream is written as a YAML alias, which cannot be changed in place: edit the file by hand.',
+        `Stream ${name} is written as a YAML alias, which cannot be changed in place: edit the file by hand.`,
         { status: 409, cause },
       );
     }
-    const left = document.get('streams', true);
-    // `streams: {}` is written in flow style; the first stream opens it up into lines.
-    if (isMap(left)) left.flow = left.items.length === 0;
-    const text = document.toString({ lineWidth: 0, indent: indentOf(document, this.#text) });
     const parsed = parseConfig(text, this.path);
     assertBindAllowed(parsed.config);
     if (text !== this.#text) await writeAtomically(this.path, text);
