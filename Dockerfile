@@ -34,7 +34,9 @@ RUN apt-get update \
     && apt-get install -y --no-install-recommends ffmpeg tini ca-certificates \
     && rm -rf /var/lib/apt/lists/* \
     && useradd --uid 10001 --create-home --home-dir /data clearway \
-    && install -d -o clearway /config
+    && install -d -o clearway /config \
+    && install -d /app \
+    && ln -s /config /app/config
 WORKDIR /app
 COPY --from=modules /app/node_modules node_modules
 COPY --from=page /app/dist/web dist/web

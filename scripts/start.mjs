@@ -7,9 +7,7 @@ import { ensureTools, FFMPEG } from './lib/tools.mjs';
 
 /** Runs the gateway; a repeated stop signal is passed on at most once a second. */
 function serve(args) {
-  const config = args.some((arg) => /^(--config|-c)(=|$)/.test(arg))
-    ? []
-    : ['--config', 'config/clearway.yml'];
+  const config = args.some((arg) => /^--config(=|$)/.test(arg)) ? [] : ['--config', 'config/clearway.yml'];
   const child = spawn(NODE, ['src/main.ts', 'serve', ...config, ...args], { cwd: ROOT, stdio: 'inherit' });
   let last = 0;
   for (const signal of STOP_SIGNALS) {
@@ -17,7 +15,8 @@ function serve(args) {
       // Ctrl-C reaches the whole foreground group, and npm passes it on besides: the gateway has it already.
       if (signal === 'SIGINT' && process.stdin.isTTY) return;
       const now = Date.now();
-      if (now - last > 1000) child.kill(signal);
+      // A closed terminal ends the gateway as properly as anything else.
+      if (now - last > 1000) child.kill(signal === 'SIGHUP' ? 'SIGTERM' : signal);
       last = now;
     });
   }
