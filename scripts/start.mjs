@@ -7,8 +7,7 @@ import { ensureTools, FFMPEG } from './lib/tools.mjs';
 
 /** Runs the gateway; a repeated stop signal is passed on at most once a second. */
 function serve(args) {
-  const config = args.some((arg) => /^--config(=|$)/.test(arg)) ? [] : ['--config', 'config/clearway.yml'];
-  const child = spawn(NODE, ['src/main.ts', 'serve', ...config, ...args], { cwd: ROOT, stdio: 'inherit' });
+  const child = spawn(NODE, ['src/main.ts', 'serve', ...args], { cwd: ROOT, stdio: 'inherit' });
   let last = 0;
   for (const signal of STOP_SIGNALS) {
     process.on(signal, () => {
