@@ -1,6 +1,10 @@
+import { execFileSync } from 'node:child_process';
 import { writeFile } from 'node:fs/promises';
+import { fileURLToPath } from 'node:url';
 import { configJsonSchema } from '../src/config/explain.ts';
 
 /** Writes config/clearway.schema.json, which editors check and complete clearway.yml by. */
-const target = new URL('../config/clearway.schema.json', import.meta.url);
-await writeFile(target, `${JSON.stringify(configJsonSchema(), null, 2)}\n`);
+const target = fileURLToPath(new URL('../config/clearway.schema.json', import.meta.url));
+const biome = fileURLToPath(new URL('../node_modules/.bin/biome', import.meta.url));
+await writeFile(target, JSON.stringify(configJsonSchema()));
+execFileSync(biome, ['format', '--write', target], { stdio: 'ignore' });
