@@ -1,0 +1,64 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { OutputClock } from '../../src/restore/clock.ts';
+
+const START = 1_795_000_000_000;
+
+test('the first frame is anchored at its arrival, later ones follow the source clock', () => {
+  const clock = new OutputClock();
+  assert.equal(clock.video(777, START), START * 90);
+  // Arrives 25 ms late: its output time does not care.
+  assert.equal(clock.video(817, START + 65), (START + 40) * 90);
+});
+
+test('a jump of more than 5 s either way, and a 33-bit wrap, re-anchor and only move forward', () => {
+  const wrap = 2 ** 33 / 90;
+  for (const jump of [60_000, -60_000, -wrap]) {
+    const clock = new OutputClock();
+    clock.video(wrap, START);
+    const before = clock.video(wrap + 40, START + 40)!;
+    assert.equal(clock.video(wrap + 80 + jump, START + 80), before + 40 * 90);
+    assert.equal(clock.video(wrap + 120 + jump, START + 120), before + 80 * 90);
+    assert.equal(clock.jumps, 1);
+  }
+});
+
+test('frames out of order are dropped, not published', () => {
+  const clock = new OutputClock();
+  clock.video(100, START);
+  clock.video(140, START + 40);
+  assert.equal(clock.video(120, START + 50), undefined);
+  assert.equal(clock.video(140, START + 60), undefined);
+  assert.ok(clock.video(180, START + 80));
+});
+
+test('a new session goes on after the old one', () => {
+  const first = new OutputClock();
+  const end = first.video(5, START)!;
+  const second = new OutputClock(end);
+  assert.ok(second.video(0, START - 1000)! > end);
+});
+
+test('a camera whose crystal is off by 0.02 % is followed for hours', () => {
+  for (const rate of [1.0002, 0.9998]) {
+    const clock = new OutputClock();
+    let worst = 0;
+    let last = 0;
+    for (let i = 0; i < 200_000; i++) {
+      const arrival = START + i * 40 + (i % 7) * 3;
+      const ticks = clock.video(i * 40 * rate, arrival)!;
+      assert.ok(ticks > last);
+      last = ticks;
+      worst = Math.max(worst, Math.abs(ticks / 90 - arrival));
+    }
+    assert.ok(worst < 60, `worst distance ${worst} ms`);
+    assert.equal(clock.jumps, 0);
+  }
+});
+
+test('audio has no time before the first picture, and the same clock after it', () => {
+  const clock = new OutputClock();
+  assert.equal(clock.audio(100), undefined);
+  clock.video(100, START);
+  assert.equal(clock.audio(120), (START + 20) * 90);
+});
