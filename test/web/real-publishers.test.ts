@@ -155,3 +155,23 @@ test('a broken path is mended by an ICE restart: the same session, the picture g
   assert.deepEqual(offers, []);
   await tab.close();
 });
+
+test('a picture that stops is asked for again on the same session, and goes on when it can', {
+  timeout: 120_000,
+}, async () => {
+  await using gateway = await start(page.dist, true);
+  const tab = await browser.context.newPage();
+  await tab.goto(`${gateway.url}/streams/cam`);
+  await playing(tab, 'webrtc');
+  let offers = 0;
+  tab.on('request', (request) => {
+    if (request.method() === 'POST' && request.url().includes('/whep/')) offers++;
+  });
+  gateway.source.stall();
+  await tab.getByText('The picture stopped; mending the connection.').first().waitFor();
+  assert.equal(await tab.locator('.picture').getAttribute('data-dimmed'), 'true');
+  gateway.source.resume();
+  await tab.locator('.picture[data-dimmed=false]').waitFor();
+  assert.equal(offers, 0);
+  await tab.close();
+});

@@ -57,7 +57,6 @@ export class Stage {
   #status: PlayerStatus = { phase: 'connecting', why: '' };
   #report = 0;
   #hadPicture = false;
-  #mode: Rendition = 'compare';
 
   constructor(context: Context, name: string) {
     this.#context = context;
@@ -114,7 +113,6 @@ export class Stage {
   }
 
   setMode(mode: Rendition): void {
-    this.#mode = mode;
     this.#toolbar.showMode(mode);
     this.player.setRendition(mode);
   }
@@ -127,7 +125,9 @@ export class Stage {
       this.setMode(mode);
       return true;
     }
-    return this.#toolbar.key(key) || (this.#mode === 'compare' && this.#divider.key(key));
+    if (this.#toolbar.key(key)) return true;
+    // Up, down, page and end keys scroll the page unless the divider has the focus.
+    return (key === 'ArrowLeft' || key === 'ArrowRight') && this.#divider.key(key);
   }
 
   update(): void {
@@ -145,8 +145,8 @@ export class Stage {
     const glass = this.player.glass.summary(performance.timeOrigin + performance.now());
     const parts = protocol && [PROTOCOL_WORDS[protocol], glass && `${ms(glass.p50)} ms`].filter(Boolean);
     setText(this.#chip, parts ? parts.join(' · ') : '');
-    this.#chip.title = why;
-    this.#chip.hidden = parts === undefined;
+    this.#chip.title = why || 'Arrival at the gateway to this screen, p50';
+    this.#chip.hidden = parts === undefined || overlay !== undefined;
     this.#chip.dataset.protocol = protocol ?? '';
   }
 

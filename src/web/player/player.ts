@@ -54,6 +54,7 @@ export class Player {
   #active: Session | undefined;
   #candidate: Session | undefined;
   #lastFrame = 0;
+  #recovering = false;
   #candidateSince = 0;
   #retry = 0;
   #watch = 0;
@@ -129,6 +130,10 @@ export class Player {
       if (this.#active !== session) return;
       const now = localNow();
       this.#lastFrame = now;
+      if (this.#recovering) {
+        this.#recovering = false;
+        this.#say('playing', this.#whyHls);
+      }
       const offset = this.#options.clockOffset();
       if (offset !== undefined) {
         const shown = performance.timeOrigin + metadata.expectedDisplayTime;
@@ -144,6 +149,7 @@ export class Player {
     this.#candidate = undefined;
     this.#drop('active');
     this.#active = session;
+    this.#recovering = false;
     this.glass.clear();
     this.#retryBackoff.reset();
     this.#applyAudio();
@@ -213,6 +219,13 @@ export class Player {
     const active = this.#active;
     if (active === undefined) return;
     if (now - this.#lastFrame < (active.protocol === 'webrtc' ? STALL_MS : STALL_HLS_MS)) return;
+    if (active.recover !== undefined && !this.#recovering) {
+      this.#recovering = true;
+      this.#lastFrame = now;
+      active.recover();
+      this.#say('waiting', 'The picture stopped; mending the connection.');
+      return;
+    }
     active.close();
     this.#failed(active, { kind: 'gone', why: 'The picture stopped; connecting again.' });
   }

@@ -29,6 +29,8 @@ export interface Session {
   readonly video: HTMLVideoElement;
   /** Arrival of a shown frame at the gateway, Unix ms on the gateway's clock; undefined when not known. */
   arrival(frame: VideoFrameCallbackMetadata, gatewayNow: number): number | undefined;
+  /** Tries to get a stopped picture going again without a new session; `failed` is called when that is no use. */
+  recover?(): void;
   close(): void;
 }
 

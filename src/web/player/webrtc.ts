@@ -133,17 +133,23 @@ export class WebrtcSession implements Session {
 
   #iceChanged(): void {
     const state = this.#pc.iceConnectionState;
-    clearTimeout(this.#timer);
-    if (state === 'disconnected') {
-      this.#timer = window.setTimeout(() => this.#restartIce(), DISCONNECTED_MS);
+    if (state === 'connected' || state === 'completed') clearTimeout(this.#timer);
+    else if (state === 'disconnected') {
+      clearTimeout(this.#timer);
+      this.#timer = window.setTimeout(() => this.recover(), DISCONNECTED_MS);
     } else if (state === 'failed') {
       this.#fail({ kind: 'unusable', why: 'No network path for WebRTC (ICE failed).' });
     }
   }
 
+  recover(): void {
+    if (!this.#closed) void this.#restartIce();
+  }
+
   /** RFC 8445 restart over PATCH: new credentials here, new ones back, the same media session. */
   async #restartIce(): Promise<void> {
     try {
+      clearTimeout(this.#timer);
       this.#timer = window.setTimeout(
         () => this.#fail({ kind: 'gone', why: 'The WebRTC connection broke.' }),
         RESTART_MS,
