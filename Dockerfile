@@ -31,7 +31,7 @@ COPY --from=page /usr/local/bin/node /usr/local/bin/node
 FROM base-${ACCELERATOR}
 # tini reaps the ffmpeg children of a restorer that crashed; node as process 1 would leave them as zombies.
 RUN apt-get update \
-    && apt-get install -y --no-install-recommends ffmpeg tini ca-certificates \
+    && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends ffmpeg tini ca-certificates \
     && rm -rf /var/lib/apt/lists/* \
     && useradd --uid 10001 --create-home --home-dir /data clearway \
     && install -d -o clearway /config \
