@@ -40,6 +40,12 @@ const NETWORK_OPTIONS: Record<string, string[]> = {
   lavfi: ['-re', '-f', 'lavfi'],
 };
 
+/**
+ * Seconds that are looked at to learn what a source contains: a keyframe has to be among them, but RTMP and MPEG-TS
+ * never say that no further track will come, so their first picture waits until the time is over.
+ */
+const ANALYSIS: Record<string, number> = { rtsp: 5, rtmp: 0.5, srt: 3, http: 3 };
+
 /** The scheme of a source URL in lower case, `file` for a plain path. */
 export function sourceScheme(url: string): string {
   return /^([a-z][a-z0-9+.-]*):/i.exec(url)?.[1]?.toLowerCase() ?? 'file';
@@ -95,9 +101,8 @@ function inputOptions(spec: SourceSpec): string[] {
     ...(family === 'rtsp' ? ['-rtsp_transport', spec.transport === 'udp' ? 'udp' : 'tcp'] : []),
     // HLS hands over whole segments at once: played at their own pace they make an even stream.
     ...(family === 'http' && /\.m3u8($|[?#])/i.test(spec.url) ? ['-re'] : []),
-    // Enough to see one keyframe and the audio; frame timing is not guessed from twenty frames first.
-    // RTMP never says that no audio will come, so each push without audio would wait that long.
-    ...['-probesize', '2000000', '-analyzeduration', family === 'rtmp' ? '500000' : '5000000'],
+    ...['-probesize', '2000000', '-analyzeduration', String((ANALYSIS[family] ?? 5) * 1_000_000)],
+    // Frame timing is not guessed from the first twenty frames.
     ...['-fpsprobesize', '0'],
     // Slices decode in parallel without delay; frame threads would each hold a frame back.
     ...['-threads', '2', '-thread_type', 'slice', '-max_pixels', String(MAX_PIXELS)],

@@ -14,7 +14,8 @@ const AUDIO = /^\[ashowinfo@audio @ \w+\] \[info\] n:\d+ pts:(NOPTS|-?\d+) .*? n
 const SIZE = /^\[crop@source @ \w+\] \[verbose\] w:(\d+) h:(\d+) .*->/;
 const FORMAT = /^\[info\] Input #0, ([^ ]+), from /;
 const TRACK = /^\[info\] +Stream #0:\d+\S*: (Video|Audio): (\w+)(.*)$/;
-const PROBLEM = /^(?:\[[^\]]* @ \w+\] )?\[(?:warning|error|fatal|panic)\] (.*)$/;
+/** Not those of the tee output, which complains where a source has no audio. */
+const PROBLEM = /^(?:\[(?!tee|s16le)[^\]]* @ \w+\] )*\[(?:warning|error|fatal|panic)\] (.*)$/;
 
 /**
  * Reads one line of ffmpeg's log (`-loglevel repeat+level+verbose`). `input` says whether the line stands in the

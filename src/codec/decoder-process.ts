@@ -64,6 +64,8 @@ export interface DecoderHandlers {
 export interface DecoderOptions {
   /** Pictures with more lines are scaled down to so many. */
   height?: number | 'auto';
+  /** Seconds from here to the first frame, after which the source counts as stalled (default 15). */
+  connectTimeout?: number;
   ffmpegPath?: string;
   logger: Logger;
 }
@@ -74,8 +76,8 @@ export interface DecoderProcess extends AsyncDisposable {
   stop(): Promise<void>;
 }
 
-/** Extra seconds a source has for connecting, until its first frame. */
-const CONNECT_ALLOWANCE = 10;
+/** Seconds a source has until its first frame when nothing else is asked for. */
+const CONNECT_TIMEOUT = 15;
 
 /** Log lines kept to explain an end. */
 const KEPT_PROBLEMS = 40;
@@ -108,7 +110,7 @@ export function spawnDecoder(
   let stopping = false;
   let stalled: ClearwayError | undefined;
 
-  let deadline = setTimeout(stall, (spec.stallTimeout + CONNECT_ALLOWANCE) * 1000);
+  let deadline = setTimeout(stall, (options.connectTimeout ?? CONNECT_TIMEOUT) * 1000);
   decoder.onFrame = () => {
     clearTimeout(deadline);
     deadline = setTimeout(stall, spec.stallTimeout * 1000);

@@ -47,7 +47,10 @@ export function spawnFfmpeg(path: string, args: string[], pipes = 0): FfmpegChil
   });
   const closed = new Promise<ChildExit>((resolve) => {
     child.once('error', (error) => resolve({ code: null, signal: null, error }));
-    child.once('close', (code, signal) => resolve({ code, signal }));
+    child.once('close', (code, signal) =>
+      // setpriv's way to say that it could not execute what it was given.
+      resolve(code === 127 ? { code, signal, error: new Error(`cannot execute ${path}`) } : { code, signal }),
+    );
   });
   return {
     pid: child.pid,

@@ -45,7 +45,7 @@ const RULES: Rule[] = [
     says: 'cannot be reached from here: check the address and the network between',
   },
   {
-    pattern: /Picture size \d+x\d+ is invalid|dimensions? .*(too large|not set)|exceeds? max_pixels/i,
+    pattern: /Picture size \d+x\d+ (?:is invalid|exceeds)|exceeds specified max pixel count/i,
     code: 'CLEARWAY_PICTURE_SIZE',
     retryable: true,
     says: 'sends a picture larger than the 36 megapixels that are decoded: lower the camera resolution',
@@ -142,6 +142,9 @@ export function classifyFailure(
   );
 }
 
+/** An audio track was not understood, and for want of its decoder ffmpeg gave up. */
+const UNDECODABLE_AUDIO = /for stream \d+ \(Audio: [\s\S]*(?:no decoder|decoder .*not found)/i;
+
 /**
  * What to try at once instead of waiting for the next retry: UDP where a server refuses RTSP over TCP, no audio where
  * the audio cannot be decoded. Undefined when nothing else is worth trying.
@@ -155,14 +158,6 @@ export function alternative(stderr: readonly string[], spec: SourceSpec): Source
   ) {
     return { ...spec, transport: 'udp' };
   }
-  if (
-    spec.audio &&
-    /stream #0:(\d+).*\n?.*|ashowinfo|aresample/i.test(text) &&
-    /Decoder .* not found for input stream|no decoder found.*|Error (?:re)?initializing filters!?[\s\S]*aresample/i.test(
-      text,
-    )
-  ) {
-    return { ...spec, audio: false };
-  }
+  if (spec.audio && UNDECODABLE_AUDIO.test(text)) return { ...spec, audio: false };
   return undefined;
 }

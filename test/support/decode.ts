@@ -26,9 +26,13 @@ export interface Decoded {
 export async function decodeFrames(
   url: string,
   count: number,
-  options: Partial<SourceSpec> & { height?: number; until?: (decoded: Decoded) => boolean } = {},
+  options: Partial<SourceSpec> & {
+    height?: number;
+    connectTimeout?: number;
+    until?: (decoded: Decoded) => boolean;
+  } = {},
 ): Promise<Decoded> {
-  const { height, until = ({ frames }) => frames.length >= count, ...spec } = options;
+  const { height, connectTimeout = 20, until = ({ frames }) => frames.length >= count, ...spec } = options;
   const infos: SourceInfo[] = [];
   const decoded: Decoded = {
     frames: [],
@@ -40,7 +44,7 @@ export async function decodeFrames(
   const { promise, resolve } = Promise.withResolvers<void>();
   await using _decoder = spawnDecoder(
     { url, transport: 'auto', audio: true, stallTimeout: 20, ...spec },
-    { height: height ?? 'auto', logger: silentLogger },
+    { height: height ?? 'auto', connectTimeout, logger: silentLogger },
     {
       allocate: (bytes) => new Uint8Array(bytes),
       frame(frame) {
@@ -49,7 +53,10 @@ export async function decodeFrames(
         if (until(decoded)) resolve();
       },
       dropped() {},
-      audio: (audio) => void decoded.audio.push(audio),
+      audio(audio) {
+        decoded.audio.push(audio);
+        if (until(decoded)) resolve();
+      },
       packet: (packet) => void decoded.packets.push(packet),
       opened(info) {
         decoded.info = info;

@@ -1,0 +1,205 @@
+import assert from 'node:assert/strict';
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { spawnDecoder } from '../../src/codec/decoder-process.ts';
+import { silentLogger } from '../../src/telemetry/log.ts';
+import { flipBits, startHttpCamera } from '../support/bad-cameras.ts';
+import { decodeFrames } from '../support/decode.ts';
+import { renderClip, runFfmpeg, temporaryDirectory } from '../support/ffmpeg.ts';
+import { startRtspCamera } from '../support/rtsp-camera.ts';
+
+const ascending = (values: number[]) => values.every((value, i) => i === 0 || value > values[i - 1]!);
+
+for (const codec of ['h264', 'h265', 'mjpeg'] as const) {
+  for (const transport of ['tcp', 'udp'] as const) {
+    test(`${codec} over RTSP ${transport}`, async () => {
+      await using camera = await startRtspCamera({ codec });
+      const { frames, info, error } = await decodeFrames(camera.url, 40, { transport });
+      assert.equal(error, undefined);
+      assert.deepEqual([info.width, info.height, info.codec], [320, 240, codec === 'h265' ? 'hevc' : codec]);
+      assert.equal(info.hasAudio, false);
+      const pts = frames.slice(5).map((frame) => frame.pts);
+      assert.ok(ascending(pts), `timestamps ${pts}`);
+      assert.equal(frames.at(-1)!.data.length, (320 * 240 * 3) / 2);
+    });
+  }
+}
+
+for (const audio of ['aac', 'alaw', 'mulaw', 'opus'] as const) {
+  test(`${audio} audio comes along as 48 kHz stereo on the same clock`, async () => {
+    await using camera = await startRtspCamera({ audio });
+    const { frames, audio: chunks } = await decodeFrames(camera.url, 0, {
+      until: ({ audio, frames }) => audio.length > 40 && frames.length > 20,
+    });
+    for (const { data, samples } of chunks) assert.equal(data.length, samples * 4);
+    const first = chunks[20]!;
+    const last = chunks.at(-1)!;
+    const samples = chunks.slice(20, -1).reduce((sum, chunk) => sum + chunk.samples, 0);
+    const seconds = (last.pts - first.pts) / 90_000;
+    assert.ok(Math.abs(samples / 48_000 - seconds) < 0.02, `${samples} samples in ${seconds} s`);
+    assert.ok(Math.abs(last.pts - frames.at(-1)!.pts) < 2 * 90_000, 'audio and video share a clock');
+    const loudest = Math.max(...new Int16Array(last.data.slice().buffer));
+    assert.ok(loudest > 1000, 'the tone is there');
+  });
+}
+
+test('audio is left out when it is not wanted', async () => {
+  await using camera = await startRtspCamera({ audio: 'aac' });
+  const { audio, info } = await decodeFrames(camera.url, 30, { audio: false });
+  assert.equal(audio.length, 0);
+  assert.equal(info.hasAudio, false);
+});
+
+test('every frame has the arrival of its own packet, B-frames too', async () => {
+  await using camera = await startRtspCamera({ bframes: 2 });
+  const { frames, packets } = await decodeFrames(camera.url, 60);
+  const steady = packets.slice(10);
+  assert.ok(!ascending(steady.map(({ pts }) => pts!)), 'the camera sends B-frames');
+  const arrivals = new Map(steady.map(({ pts, arrival }) => [pts, arrival]));
+  const checked = frames.slice(15);
+  assert.ok(ascending(checked.map(({ pts }) => pts)), 'frames come in display order');
+  for (const { pts, arrival } of checked) assert.equal(arrival, arrivals.get(pts), `frame ${pts}`);
+});
+
+test('pictures are bit for bit what ffmpeg decodes', async () => {
+  await using directory = await temporaryDirectory();
+  const clip = await renderClip(join(directory.path, 'clip.mp4'), {
+    bframes: 2,
+    audio: 'aac',
+    size: '176x144',
+  });
+  const reference = join(directory.path, 'reference.yuv');
+  await runFfmpeg(['-i', clip, '-map', '0:v', '-fps_mode', 'passthrough', '-f', 'rawvideo', reference]);
+  const { frames } = await decodeFrames(`file:${clip}`, 50);
+  assert.ok(Buffer.concat(frames.map(({ data }) => data)).equals(await readFile(reference)));
+});
+
+const SIZES = [
+  { name: 'odd sizes lose their last row and column', size: '321x241', expected: [320, 240] },
+  { name: 'a picture of one line grows to what codecs take', size: '1x1', expected: [16, 16] },
+  { name: 'more lines than wanted are scaled down', size: '640x360', height: 180, expected: [320, 180] },
+  { name: 'no picture is scaled up', size: '320x180', height: 720, expected: [320, 180] },
+  { name: 'pixels become square', size: '352x288', sar: '16/11', expected: [512, 288] },
+];
+for (const { name, size, height, sar, expected } of SIZES) {
+  test(name, async () => {
+    const graph = `lavfi:testsrc=size=${size}:rate=25${sar ? `,setsar=${sar}` : ''}`;
+    const { frames, info } = await decodeFrames(graph, 3, height ? { height } : {});
+    const last = frames.at(-1)!;
+    assert.deepEqual([last.width, last.height], expected);
+    assert.equal(last.data.length, (last.width * last.height * 3) / 2);
+    assert.equal(`${info.width}x${info.height}`, size, 'what the camera sends is said');
+  });
+}
+
+test('full-range MJPEG becomes limited range', async () => {
+  await using directory = await temporaryDirectory();
+  const clip = await renderClip(join(directory.path, 'white.mkv'), {
+    codec: 'mjpeg',
+    pattern: 'color=white:size=64x64:rate=25',
+  });
+  const { frames } = await decodeFrames(`file:${clip}`, 1);
+  const luma = frames[0]!.data[0]!;
+  assert.ok(luma >= 233 && luma <= 236, `white is ${luma}`);
+});
+
+test('a camera that changes resolution goes on in the new size without a restart', async () => {
+  await using directory = await temporaryDirectory();
+  const part = (name: string, size: string) =>
+    renderClip(join(directory.path, name), { size, seconds: 1, gop: 25 });
+  const parts = [await part('a.ts', '320x240'), await part('b.ts', '240x320'), await part('c.ts', '640x360')];
+  const body = Buffer.concat(await Promise.all(parts.map((file) => readFile(file))));
+  await using camera = await startHttpCamera(body, 'video/mp2t');
+  const { frames, infos } = await decodeFrames(camera.url, Number.POSITIVE_INFINITY);
+  const sizes = [...new Set(frames.map(({ width, height }) => `${width}x${height}`))];
+  assert.deepEqual(sizes, ['320x240', '240x320', '640x360']);
+  assert.deepEqual(
+    infos.map(({ width, height }) => `${width}x${height}`),
+    sizes,
+  );
+});
+
+test('bit-flipped and truncated H.264 drops frames, not the stream', async () => {
+  await using directory = await temporaryDirectory();
+  const clip = await readFile(await renderClip(join(directory.path, 'a.ts'), { seconds: 4 }));
+  const damaged = flipBits(clip, 3000, 20_000);
+  await using camera = await startHttpCamera(damaged.subarray(0, damaged.length - 1000), 'video/mp2t');
+  const { frames, error } = await decodeFrames(camera.url, Number.POSITIVE_INFINITY);
+  assert.ok(frames.length > 25, `${frames.length} frames survived`);
+  assert.equal(error?.code, 'CLEARWAY_SOURCE_ENDED');
+});
+
+test('a camera clock that jumps back keeps its own timestamps', async () => {
+  await using directory = await temporaryDirectory();
+  const flv = await readFile(await renderClip(join(directory.path, 'a.flv'), { seconds: 3 }));
+  await using camera = await startHttpCamera(
+    shiftFlv(flv, (ms) => (ms < 1000 ? ms + 60_000 : ms)),
+    'video/x-flv',
+  );
+  const { frames } = await decodeFrames(camera.url, Number.POSITIVE_INFINITY);
+  assert.equal(frames.length, 75);
+  const jumps = frames.filter(({ pts }, i) => i > 0 && pts < frames[i - 1]!.pts - 5 * 90_000);
+  assert.equal(jumps.length, 1);
+  assert.ok(ascending(frames.slice(26).map(({ pts }) => pts)));
+});
+
+test('MJPEG over HTTP has no clock of its own and takes that of arrival', async () => {
+  await using directory = await temporaryDirectory();
+  const jpeg = await readFile(
+    await renderClip(join(directory.path, 'a.mjpeg'), { codec: 'mjpeg', seconds: 0.04 }),
+  );
+  await using camera = await startHttpCamera((_request, response) => {
+    response.writeHead(200, { 'content-type': 'multipart/x-mixed-replace;boundary=frame' });
+    const timer = setInterval(() => {
+      response.write(`--frame\r\nContent-Type: image/jpeg\r\nContent-Length: ${jpeg.length}\r\n\r\n`);
+      response.write(jpeg);
+      response.write('\r\n');
+    }, 100);
+    response.on('close', () => clearInterval(timer));
+  });
+  const { frames, info } = await decodeFrames(camera.url, 12);
+  assert.equal(info.codec, 'mjpeg');
+  const first = frames[0]!;
+  for (const { pts, arrival } of frames.slice(1)) {
+    assert.ok(Math.abs(pts - first.pts - (arrival - first.arrival) * 90) <= 90, `${pts}`);
+  }
+});
+
+test('frames without a buffer are counted and the next ones are whole', async () => {
+  let dropped = 0;
+  const frames: number[] = [];
+  const { promise, resolve } = Promise.withResolvers<void>();
+  await using _decoder = spawnDecoder(
+    { url: 'lavfi:color=gray:size=64x64:rate=100', transport: 'auto', audio: false, stallTimeout: 20 },
+    { logger: silentLogger },
+    {
+      allocate: (bytes) => ((frames.length + dropped) % 2 ? undefined : new Uint8Array(bytes)),
+      frame({ data }) {
+        assert.ok(data.subarray(0, 64 * 64).every((luma) => luma === data[0]));
+        frames.push(data[0]!);
+        if (frames.length === 10) resolve();
+      },
+      dropped() {
+        dropped += 1;
+      },
+      opened() {},
+      ended({ error }) {
+        assert.fail(error);
+      },
+    },
+  );
+  await promise;
+  assert.ok(dropped >= 9);
+});
+
+/** Rewrites the timestamps of an FLV file's tags (Adobe FLV 10.1, E.4.1). */
+function shiftFlv(flv: Buffer, shift: (ms: number) => number): Buffer {
+  const copy = Buffer.from(flv);
+  for (let at = 13; at + 11 < copy.length; at += copy.readUIntBE(at + 1, 3) + 15) {
+    const ms = shift(copy.readUIntBE(at + 4, 3) + (copy[at + 7]! << 24));
+    copy.writeUIntBE(ms & 0xffffff, at + 4, 3);
+    copy[at + 7] = ms >>> 24;
+  }
+  return copy;
+}
