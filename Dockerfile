@@ -33,7 +33,7 @@ FROM base-${ACCELERATOR}
 RUN apt-get update \
     && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends ffmpeg tini ca-certificates \
     && rm -rf /var/lib/apt/lists/* \
-    && useradd --uid 10001 --create-home --home-dir /data clearway \
+    && useradd --uid 10001 --no-create-home --home-dir /config clearway \
     && install -d -o clearway /config \
     && install -d /app \
     && ln -s /config /app/config
@@ -47,7 +47,7 @@ COPY models models
 COPY --chown=clearway config /config
 ENV NODE_ENV=production
 USER clearway
-VOLUME ["/config", "/data"]
+VOLUME /config
 # HTTP (page, API, WHEP, HLS, metrics), RTMP, WebRTC media.
 EXPOSE 8080 1935 50000-50999/udp
 HEALTHCHECK --interval=10s --timeout=5s --start-period=30s CMD ["node", "scripts/healthcheck.mjs"]
