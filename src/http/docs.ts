@@ -16,13 +16,15 @@ table{border-collapse:collapse;width:100%}td{border-top:1px solid var(--line);pa
 const STYLE_HASH = createHash('sha256').update(STYLE).digest('base64');
 const CSP = `default-src 'none'; style-src 'sha256-${STYLE_HASH}'; base-uri 'none'; frame-ancestors 'self'`;
 
+const document = openapi();
+
 interface Described {
   summary: string;
   description?: string;
   tags: string[];
   security?: unknown[];
   parameters: { in: string; name: string; schema: { description?: string; enum?: string[] } }[];
-  requestBody?: { content: Record<string, unknown> };
+  requestBody?: { content: Record<string, { schema: { $ref?: string } }> };
   responses: Record<string, { description?: string }>;
 }
 
@@ -45,12 +47,35 @@ function example(method: string, path: string, { requestBody }: Described, base:
   return `curl ${method === 'get' ? '' : `-X ${method.toUpperCase()} `}-H 'Authorization: Bearer TOKEN' '${base}${path}'${data}`;
 }
 
+interface Fields {
+  properties?: Record<string, { description?: string; type?: string; enum?: string[]; default?: unknown }>;
+  required?: string[];
+}
+
+/** The settings a JSON body takes, each with what it means. */
+function bodyFields({ requestBody }: Described): [string, string][] {
+  const reference = requestBody?.content['application/json']?.schema.$ref;
+  if (reference === undefined) return [];
+  const { schemas } = document.components;
+  const { properties = {}, required = [] } = schemas[reference.split('/').at(-1)!] as Fields;
+  return Object.entries(properties).map(([name, { description, type, enum: words, default: initial }]) => {
+    const kind = words?.join(', ') ?? type ?? '';
+    const unset = required.includes(name)
+      ? 'required'
+      : initial === undefined
+        ? ''
+        : `default ${JSON.stringify(initial)}`;
+    return [name, [kind, description, unset].filter(Boolean).join('; ')];
+  });
+}
+
 function section(method: string, path: string, operation: Described, base: string): string {
   const rows = [
     ...operation.parameters.map(({ in: place, name, schema }) => [
       `${name} (${place})`,
       schema.description ?? schema.enum?.join(', ') ?? '',
     ]),
+    ...bodyFields(operation).map(([name, says]) => [`${name} (body)`, says]),
     ...Object.entries(operation.responses).map(([status, { description }]) => [
       status,
       description ?? 'problem+json: what went wrong and what to do about it',
@@ -66,7 +91,6 @@ function section(method: string, path: string, operation: Described, base: strin
 }
 
 function page(base: string): string {
-  const document = openapi();
   const operations = Object.entries(document.paths).flatMap(([path, methods]) =>
     Object.entries(methods).map(([method, one]) => ({
       method,
@@ -87,8 +111,8 @@ Without users or tokens in <code>clearway.yml</code> leave the Authorization hea
 
 /** `/openapi.json` and `/docs`. Both are open: they say nothing about this gateway's streams. */
 export function registerDocs(app: FastifyInstance): void {
-  const document = JSON.stringify(openapi());
-  app.get('/openapi.json', async (_request, reply) => reply.type('application/json').send(document));
+  const text = JSON.stringify(document);
+  app.get('/openapi.json', async (_request, reply) => reply.type('application/json').send(text));
   app.get('/docs', async (request, reply) =>
     reply
       .headers({ 'content-security-policy': CSP, 'cache-control': 'no-cache' })

@@ -28,6 +28,7 @@ interface Operation {
 
 const JSON_TYPE = 'application/json';
 const SDP = 'application/sdp';
+const PLAYLIST = 'application/vnd.apple.mpegurl';
 const TEXT: Json = { type: 'string' };
 const BINARY: Json = {};
 
@@ -126,14 +127,15 @@ const PATHS: Record<string, Record<string, Operation>> = {
         201: { says: 'SDP answer; Location names the session, ETag its ICE state', type: SDP, schema: TEXT },
       },
     },
+    head: { tag: 'play', summary: 'Is there such a stream', answers: { 200: { says: 'Yes' } } },
     options: {
       tag: 'play',
       open: true,
       summary: 'What the endpoint accepts',
-      answers: { 204: { says: 'CORS headers' } },
+      answers: { 204: { says: 'Accept-Post; with CORS headers for other sites’ players' } },
     },
   },
-  '/whep/{name}/{session}': {
+  '/whep/{name}/sessions/{id}': {
     patch: {
       tag: 'play',
       summary: 'Trickle ICE candidates, or restart ICE',
@@ -149,20 +151,42 @@ const PATHS: Record<string, Record<string, Operation>> = {
       },
     },
     delete: { tag: 'play', summary: 'Stop playing', answers: { 200: { says: 'Stopped' } } },
+    options: {
+      tag: 'play',
+      open: true,
+      summary: 'What the session accepts',
+      answers: { 204: { says: 'Accept-Patch; with CORS headers' } },
+    },
   },
   '/hls/{name}/index.m3u8': {
     get: {
       tag: 'play',
       summary: 'Play over HLS, low latency or plain (draft-pantos-hls-rfc8216bis)',
-      description: 'Where a player cannot send headers, add ?token=.',
+      description:
+        'Where a player cannot send headers, add ?token=; it follows into every URL of the playlists.',
+      query: { ...rendition, token: TEXT },
+      answers: { 200: { says: 'Multivariant playlist', type: PLAYLIST, schema: TEXT } },
+    },
+  },
+  '/hls/{name}/{rendition}/media.m3u8': {
+    get: {
+      tag: 'play',
+      summary: 'Media playlist: blocking reload and delta updates',
       query: {
-        ...rendition,
-        token: TEXT,
         _HLS_msn: { type: 'integer' },
         _HLS_part: { type: 'integer' },
-        _HLS_skip: TEXT,
+        _HLS_skip: { type: 'string', enum: ['YES', 'v2'] },
+        token: TEXT,
       },
-      answers: { 200: { says: 'Playlist', type: 'application/vnd.apple.mpegurl', schema: TEXT } },
+      answers: { 200: { says: 'Media playlist', type: PLAYLIST, schema: TEXT } },
+    },
+  },
+  '/hls/{name}/{rendition}/{file}': {
+    get: {
+      tag: 'play',
+      summary: 'Initialisation segment, segment or part',
+      query: { token: TEXT },
+      answers: { 200: { says: 'fMP4', type: 'video/mp4', schema: BINARY } },
     },
   },
   '/snapshot/{name}.jpg': {
@@ -249,7 +273,10 @@ function operation(path: string, method: string, operation: Operation): Json {
 }
 
 /** The whole HTTP API as an OpenAPI 3.1 document; schemas come from the ones that check requests. */
-export function openapi(): Json & { paths: Record<string, Record<string, Json>> } {
+export function openapi(): Json & {
+  paths: Record<string, Record<string, Json>>;
+  components: Json & { schemas: Record<string, Json> };
+} {
   const session = z
     .object({
       auth: z.boolean().describe('whether the gateway asks who you are'),
