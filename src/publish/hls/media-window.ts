@@ -13,7 +13,7 @@ export interface InitSegment {
 export interface Part {
   data: Buffer;
   duration: number;
-  /** Begins with an IDR picture. */
+  /** Has an IDR picture. */
   independent: boolean;
 }
 

@@ -45,7 +45,8 @@ export function renderMediaPlaylist(window: MediaWindow, options: MediaPlaylistO
     `#EXT-X-DISCONTINUITY-SEQUENCE:${window.discontinuitySequence}`,
   ];
   const boundary = skipUntil(timing) * CLOCK_RATE;
-  const skipped = options.skip ? listed.filter((_, index) => age(listed, index) >= boundary).length : 0;
+  const skipped =
+    options.skip && !window.ended ? listed.filter((_, index) => age(listed, index) >= boundary).length : 0;
   if (skipped > 0) lines.push(`#EXT-X-SKIP:SKIPPED-SEGMENTS=${skipped}`);
   for (const [index, segment] of listed.entries()) {
     if (index < skipped) continue;

@@ -5,7 +5,7 @@ import { AudioTimeline } from './audio-timeline.ts';
 import { Fmp4Muxer } from './fmp4.ts';
 import type { InitSegment, MediaWindow } from './media-window.ts';
 
-/** The least share of PART-TARGET of a part that nothing forces to be short (rfc8216bis §4.4.4.9). */
+/** The least share of PART-TARGET of a part that is neither independent nor the last of its segment (§4.4.4.9). */
 const MIN_SHARE = 0.85;
 /** A keyframe that was asked for and did not come is asked for again after this many ticks. */
 const ASK_AGAIN = CLOCK_RATE;
@@ -105,6 +105,12 @@ export class Segmenter {
     this.#muxer = undefined;
   }
 
+  /** The first segment is half as long: whoever is first to watch waits for it. */
+  get #segmentTarget(): number {
+    const { first, next, timing } = this.#window;
+    return next.msn === first ? timing.segment / 2 : timing.segment;
+  }
+
   #key(unit: AccessUnit): void {
     const { segment, partTarget } = this.#window.timing;
     const { sets, picture } = splitParameterSets(unit.data);
@@ -119,8 +125,9 @@ export class Segmenter {
         this.#last = undefined;
         return;
       }
-    } else if (unit.pts - this.#segmentStart >= segment - partTarget / 2) this.#endSegment(unit.pts);
-    else this.#endPart(unit.pts);
+    } else if (unit.pts - this.#segmentStart >= this.#segmentTarget - partTarget / 2)
+      this.#endSegment(unit.pts);
+    else if (this.#partDuration >= MIN_SHARE * partTarget) this.#endPart(unit.pts);
 
     if (this.#asked !== undefined) {
       this.#lead = Math.min(Math.max(unit.pts - this.#asked, this.#frame), segment / 4);
@@ -164,7 +171,7 @@ export class Segmenter {
       this.#segmentOpen = true;
       this.#discontinuity = false;
     }
-    if (this.#partDuration === 0) this.#partIndependent = unit.key;
+    this.#partIndependent = unit.key || (this.#partDuration > 0 && this.#partIndependent);
     this.#muxer!.video({ data, pts: unit.pts, duration, key: unit.key });
     this.#partDuration += duration;
     if (this.#partDuration >= full && this.#partDuration + this.#frame > partTarget) this.#endPart(end);
@@ -189,7 +196,7 @@ export class Segmenter {
 
   #askForKeyframe(now: number): void {
     const waiting = this.#last === undefined;
-    if (!waiting && now - this.#segmentStart + this.#lead < this.#window.timing.segment) return;
+    if (!waiting && now - this.#segmentStart + this.#lead < this.#segmentTarget) return;
     if (this.#asked !== undefined && now - this.#asked < ASK_AGAIN) return;
     this.#asked = now;
     this.#requestKeyframe();

@@ -3,7 +3,7 @@ import { CLOCK_RATE } from '../../contracts/media.ts';
 
 /** The promises a playlist makes once and keeps for as long as it exists. Ticks are 90 kHz. */
 export interface Timing {
-  /** No part is longer, and none is shorter than 85 % of it unless a segment or an independent part follows. Ticks. */
+  /** No part is longer, and none is shorter than 85 % of it that is neither independent nor the last of its segment. Ticks. */
   partTarget: number;
   /** Elapsed ticks at which a segment wants to end. */
   segment: number;
