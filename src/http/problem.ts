@@ -80,9 +80,9 @@ export function sendProblem(reply: FastifyReply, error: ClearwayError): FastifyR
 /** Fastify error handler: a ClearwayError keeps its status and code, Fastify's own errors get theirs. */
 export function problemHandler(error: FastifyError, request: FastifyRequest, reply: FastifyReply): void {
   const known = asClearwayError(error, request);
-  if (known.status >= 500 && !request.raw.destroyed) {
-    const level = known.code === 'CLEARWAY_INTERNAL' ? 'error' : 'warn';
-    request.log[level]({ err: error, method: request.method, path: pathOf(request) }, 'request failed');
+  // Faults are for the log; an offline stream or a full house is for the caller, who may ask every second.
+  if (known.status === 500 && !request.raw.destroyed) {
+    request.log.error({ err: error, method: request.method, path: pathOf(request) }, 'request failed');
   }
   sendProblem(reply, known);
 }

@@ -47,12 +47,11 @@ describe('problem+json', () => {
 
   it('redacts credentials that an error sentence carries', async () => {
     app.get('/bad', async () => {
-      throw new ClearwayError('CLEARWAY_SOURCE_UNREACHABLE', 'no answer from rtsp://u:hunter2@cam/1', {
-        status: 502,
-      });
+      throw new ClearwayError('CLEARWAY_ENCODER_FAILED', 'no picture of rtsp://u:hunter2@cam/1');
     });
     const { detail } = (await app.inject('/bad')).json();
-    assert.equal(detail, 'no answer from rtsp://***@cam/1');
+    assert.equal(detail, 'no picture of rtsp://***@cam/1');
+    assert.match(lines.join(''), /rtsp:\/\/\*\*\*@cam/);
     assert.doesNotMatch(lines.join(''), /hunter2/);
   });
 
@@ -68,11 +67,14 @@ describe('problem+json', () => {
     assert.match(lines.join(''), /etc\/secret\/path/);
   });
 
-  it('does not log what the caller did wrong', async () => {
-    app.get('/refused', async () => {
-      throw new ClearwayError('CLEARWAY_BAD_REQUEST', 'no', { status: 400 });
-    });
-    await app.inject('/refused');
+  it('does not log what the caller did wrong or may ask again for', async () => {
+    for (const status of [400, 503]) {
+      app.get(`/refused/${status}`, async () => {
+        throw new ClearwayError('CLEARWAY_STREAM_OFFLINE', 'no', { status });
+      });
+    }
+    await app.inject('/refused/400');
+    await app.inject('/refused/503');
     assert.deepEqual(lines, []);
   });
 
