@@ -1,6 +1,6 @@
 import { STAGES, type Stage, type StreamStatus } from '../../contracts/stream.ts';
 import { h, setText } from '../core/dom.ts';
-import { bitrate, codec, fps, grouped, ms, percent } from '../core/format.ts';
+import { bitrate, codec, fps, grouped, ms, percent, since } from '../core/format.ts';
 import { hasPicture, outcomeBar, restoredShare } from '../core/state.ts';
 import type { GlassSummary } from '../player/glass.ts';
 import { Sparkline } from './sparkline.ts';
@@ -101,6 +101,7 @@ function entry(label: string): { element: HTMLElement; set(text: string): void }
 export class FactsPanel {
   readonly elements: HTMLElement[];
   readonly #outcomes = outcomeBar();
+  readonly #since = entry('In this state');
   readonly #rate = entry('Rate');
   readonly #restored = entry('Restored');
   readonly #passthrough = entry('Passed through');
@@ -125,7 +126,15 @@ export class FactsPanel {
       panel(
         'Frames',
         this.#outcomes.element,
-        list(this.#rate, this.#restored, this.#passthrough, this.#dropped, this.#viewers, this.#player),
+        list(
+          this.#since,
+          this.#rate,
+          this.#restored,
+          this.#passthrough,
+          this.#dropped,
+          this.#viewers,
+          this.#player,
+        ),
         this.#why,
       ),
       panel(
@@ -139,6 +148,7 @@ export class FactsPanel {
     const { frames, input, restoration, viewers } = status;
     const share = restoredShare(status);
     this.#outcomes.set(frames);
+    this.#since.set(since(status.since));
     this.#rate.set(hasPicture(status) ? `${fps(status.fps)} fps` : '–');
     this.#restored.set(share === undefined ? '–' : `${grouped(frames.restored)} (${percent(share)} %)`);
     this.#passthrough.set(grouped(frames.passthrough));

@@ -51,6 +51,7 @@ export class Stage {
   readonly #toolbar: Toolbar;
   readonly #badge = badge();
   readonly #chip = h('span', { class: 'chip chip-player' });
+  readonly #restoredTag = h('span', { class: 'tag tag-restored' }, 'restored');
   readonly #overlayTitle = h('b');
   readonly #overlayText = h('span');
   readonly #overlay = h('div', { class: 'overlay', role: 'status' }, this.#overlayTitle, this.#overlayText);
@@ -72,7 +73,7 @@ export class Stage {
       videos,
       this.#picture.canvas,
       h('span', { class: 'tag tag-source' }, 'camera'),
-      h('span', { class: 'tag tag-restored' }, 'restored'),
+      this.#restoredTag,
       this.#divider.element,
       this.#badge.element,
       this.#chip,
@@ -139,6 +140,7 @@ export class Stage {
     setText(this.#overlayTitle, overlay?.title ?? '');
     setText(this.#overlayText, overlay?.text ?? '');
     if (status !== undefined) this.#badge.set(status.state);
+    setText(this.#restoredTag, status?.restoration?.model === 'none' ? 'passed through' : 'restored');
     const shape = status?.restoration ?? status?.input;
     if (shape !== undefined && !this.#hadPicture) this.#shape(shape.width, shape.height);
     const { protocol, why } = this.#status;

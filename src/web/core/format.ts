@@ -1,7 +1,7 @@
 /** Milliseconds for people: `7.4`, `84`, `1 240`. */
 export function ms(value: number | undefined): string {
   if (value === undefined || !Number.isFinite(value)) return '–';
-  return value < 9.95 ? value.toFixed(1) : grouped(value);
+  return value >= 0.05 && value < 9.95 ? value.toFixed(1) : grouped(value);
 }
 
 /** A whole number with thin spaces between thousands. */
@@ -13,7 +13,7 @@ export function grouped(value: number): string {
 
 export function fps(value: number | undefined): string {
   if (value === undefined || !Number.isFinite(value)) return '–';
-  return value >= 100 || Number.isInteger(value) ? value.toFixed(0) : value.toFixed(1);
+  return value >= 100 || Math.abs(value - Math.round(value)) < 0.05 ? value.toFixed(0) : value.toFixed(1);
 }
 
 /** Bits per second as `640 kbit/s` or `2.4 Mbit/s`. */

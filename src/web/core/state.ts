@@ -16,7 +16,8 @@ export const hasPicture = (status: StreamStatus | undefined): boolean =>
 
 /** The cause in words, with the time of the next attempt where there is one. */
 export function causeOf(status: StreamStatus, now = Date.now()): string {
-  const said = status.error?.message ?? status.cause;
+  const words = status.error?.message ?? status.cause;
+  const said = words.charAt(0).toUpperCase() + words.slice(1);
   if (status.state !== 'backoff' || status.retryAt === undefined) return said;
   const seconds = Math.ceil((Date.parse(status.retryAt) - now) / 1000);
   if (!(seconds > 0)) return `${sentence(said)} Trying now.`;

@@ -106,6 +106,7 @@ export function wallView(context: Context): View {
       card.close();
       cards.delete(name);
     }
+    grid.dataset.few = String(streams.length <= 3);
     let shown = 0;
     for (const [index, status] of streams.entries()) {
       let card = cards.get(status.name);

@@ -4,7 +4,7 @@ import { bitrate, codec, fps, ms, percent, since } from '../../../src/web/core/f
 
 test('milliseconds keep one decimal below ten and group thousands', () => {
   assert.deepEqual([7.44, 9.97, 84.6, 12_345].map(ms), ['7.4', '10', '85', '12\u2009345']);
-  assert.equal(ms(undefined), '–');
+  assert.deepEqual([0, undefined].map(ms), ['0', '–']);
 });
 
 test('a share is 100 % only when nothing is missing', () => {
@@ -20,7 +20,7 @@ test('a share is 100 % only when nothing is missing', () => {
 
 test('bitrates, rates, codecs and ages in the words of the field', () => {
   assert.deepEqual([842_000, 2_440_000].map(bitrate), ['842 kbit/s', '2.4 Mbit/s']);
-  assert.deepEqual([25, 29.97].map(fps), ['25', '30.0']);
+  assert.deepEqual([25.008, 29.97, 12.5].map(fps), ['25', '30', '12.5']);
   assert.deepEqual(['hevc', 'h264', 'vp8'].map(codec), ['H.265', 'H.264', 'VP8']);
   assert.equal(since('2026-01-01T00:00:00Z', Date.parse('2026-01-01T02:10:00Z')), '2 h');
 });
