@@ -27,7 +27,11 @@ export interface RenditionMuxerOptions {
   onIdle: () => void;
 }
 
-/** One rendition of one stream as HLS: from its subscription to the window of segments that requests are answered from. */
+/**
+ * One rendition of one stream as HLS: from its subscription to the window of segments that requests are answered from.
+ * Whether there is an audio track is settled at the start, since players cannot add or drop one (MSE): sound that stops
+ * becomes silence, sound that appears later is heard once the muxer has been idle and starts anew.
+ */
 export class RenditionMuxer {
   readonly changes = new Changes();
   readonly #options: RenditionMuxerOptions;
@@ -44,7 +48,6 @@ export class RenditionMuxer {
   constructor(options: RenditionMuxerOptions) {
     this.#options = options;
     const { stream, rendition, config } = options;
-    this.#idle = setTimeout(() => this.#onTimeout(), config.idle);
     this.#subscription = stream.subscribe({
       rendition,
       sink: {
@@ -55,6 +58,7 @@ export class RenditionMuxer {
       },
       ...(stream.hasAudio === false ? {} : { audio: 'aac' }),
     });
+    this.#idle = setTimeout(() => this.#onTimeout(), config.idle);
     this.#subscription.requestKeyframe();
   }
 
