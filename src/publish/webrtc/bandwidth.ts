@@ -1,5 +1,7 @@
-/** Where an estimate starts, bits per second, until the path has said something. */
+/** The least an unlimited path is taken for, bits per second. */
 const START = 2_000_000;
+/** Seconds a new viewer only listens: its first ones hold a connection's start and would lower everybody's picture. */
+const WARM_UP = 3;
 const FLOOR = 50_000;
 const CEILING = 100_000_000;
 /** What a path must lose before it counts as full: cameras on wireless links lose a few percent idle. */
@@ -19,41 +21,42 @@ const OVERUSED = 0.9;
 export class BandwidthEstimate {
   #limit: number | undefined;
   #remb: number | undefined;
-  #loss = 0;
   #sentBefore = 0;
+  #seconds = 0;
+  #limited = false;
 
   /** @param bps the receiver's estimate for all streams of the viewer */
   remb(bps: number): void {
     this.#remb = bps;
   }
 
-  /** @param fraction packets lost since the last report, 0..1 */
-  loss(fraction: number): void {
-    this.#loss = Math.max(this.#loss, fraction);
-  }
-
   /**
    * Once a second.
    * @param sent bits per second sent over the last second
-   * @returns bits per second the viewer can take, undefined while nothing has been sent
+   * @param loss share of that second's packets that were lost, 0..1; single receiver reports cover too few of them
+   * @returns bits per second the viewer can take, undefined while nothing is known
    */
-  update(sent: number): number | undefined {
+  update(sent: number, loss: number): number | undefined {
     if (sent === 0) return this.#limit;
-    const limit = this.#limit ?? Math.max(START, sent);
-    const remb = this.#remb ?? Number.POSITIVE_INFINITY;
-    let next = limit;
+    this.#seconds++;
     const steady = Math.min(sent, this.#sentBefore);
     this.#sentBefore = sent;
-    if (remb < steady * OVERUSED) next = Math.min(limit, remb);
-    else if (this.#loss > LOSSY) next = Math.min(limit, sent) * (1 - this.#loss / 2);
-    else if (sent > limit / 4) next = limit * GROWTH;
-    this.#loss = 0;
-    this.#limit = Math.min(CEILING, Math.max(FLOOR, next));
-    return this.#limit;
+    const limit = this.#limit ?? Math.max(START, sent);
+    const remb = this.#remb ?? Number.POSITIVE_INFINITY;
+    if (remb < steady * OVERUSED) return this.#set(Math.min(limit, remb), true);
+    if (loss > LOSSY) return this.#set(Math.min(limit, sent) * (1 - loss / 2), true);
+    if (this.#seconds < WARM_UP) return this.#limit;
+    return this.#set(sent > limit / 4 ? limit * GROWTH : limit, this.#limited && limit < sent * 2);
   }
 
-  /** Whether the path has ever been the limit. */
+  /** Whether the path is what holds the bitrate down, as far as is known. */
   get limited(): boolean {
-    return this.#limit !== undefined && this.#limit < START;
+    return this.#limited;
+  }
+
+  #set(limit: number, limited: boolean): number {
+    this.#limit = Math.min(CEILING, Math.max(FLOOR, limit));
+    this.#limited = limited;
+    return this.#limit;
   }
 }

@@ -1,15 +1,23 @@
+import { randomInt } from 'node:crypto';
+
 /** Ports one viewer takes: a socket for IPv4 and one for IPv6. */
 export const PORTS_PER_VIEWER = 2;
 
 /** Hands out pairs of UDP ports, so that no two viewers look for theirs in the same place at the same time. */
 export class PortPairs {
-  readonly #free: number[] = [];
+  readonly #free: number[];
 
-  /** @param range both ends included */
-  constructor([first, last]: readonly [number, number]) {
-    for (let port = first; port + PORTS_PER_VIEWER - 1 <= last; port += PORTS_PER_VIEWER) {
-      this.#free.push(port);
-    }
+  /**
+   * @param range both ends included, with room for one pair at least
+   * @param start which pair comes first; a random one, so that two gateways on one host rarely meet
+   */
+  constructor([first, last]: readonly [number, number], start?: number) {
+    const count = Math.floor((last - first + 1) / PORTS_PER_VIEWER);
+    const offset = start ?? randomInt(count);
+    this.#free = Array.from(
+      { length: count },
+      (_, index) => first + ((index + offset) % count) * PORTS_PER_VIEWER,
+    );
   }
 
   take(): [number, number] | undefined {

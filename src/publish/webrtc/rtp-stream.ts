@@ -45,14 +45,15 @@ export class RtpStream {
   readonly sources: Sources;
   /** Ticks per second. */
   readonly clockRate: number;
+  /** Retransmissions included. */
   bytesSent = 0;
+  packetsSent = 0;
 
   readonly #format: Negotiated;
   readonly #send: Send;
   readonly #history: (Sent | undefined)[] = new Array(HISTORY);
   #sequenceNumber = randomInt(0x8000);
   #rtxSequenceNumber = randomInt(0x8000);
-  #packets = 0;
   #octets = 0;
   #resends = 0;
 
@@ -66,7 +67,7 @@ export class RtpStream {
   send({ data, marker }: Payload, timestamp: number): void {
     const sequenceNumber = this.#sequenceNumber;
     this.#sequenceNumber = (sequenceNumber + 1) & 0xffff;
-    this.#packets++;
+    this.packetsSent++;
     this.#octets += data.length;
     if (this.#format.rtxPayloadType !== undefined) {
       this.#history[sequenceNumber % HISTORY] = { data, marker, sequenceNumber, timestamp, resentAt: 0 };
@@ -116,7 +117,7 @@ export class RtpStream {
         senderInfo: new RtcpSenderInfo({
           ntpTimestamp: ntp(now),
           rtpTimestamp: Math.round((now * this.clockRate) / 1000) % 2 ** 32,
-          packetCount: this.#packets % 2 ** 32,
+          packetCount: this.packetsSent % 2 ** 32,
           octetCount: this.#octets % 2 ** 32,
         }),
       }),

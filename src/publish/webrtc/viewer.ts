@@ -28,6 +28,9 @@ const OPUS_CLOCK = 48_000;
 /** How much faster than its estimate a limited viewer's pictures may leave (libwebrtc's pacing factor). */
 const PACING = 2.5;
 const UNLIMITED_PACE = 20_000_000;
+/** The encoder need not follow one viewer's estimate; slower than its pictures, none would get through whole. */
+const LEAST_PACE = 4_000_000;
+const CATCH_UP = 1.5;
 
 export interface ViewerEvents {
   connected(): void;
@@ -50,9 +53,9 @@ export class Viewer {
   #connected = false;
   #waiting = true;
   #keyframeAskedAt = Number.NEGATIVE_INFINITY;
-  #bytesReported = 0;
+  /** As the player counts them. */
   #lost = 0;
-  #lostReported = 0;
+  #reported = { bytesSent: 0, packetsSent: 0, lost: 0 };
   #ended = false;
   #deadline: NodeJS.Timeout | undefined;
 
@@ -133,12 +136,16 @@ export class Viewer {
 
   /** Once a second: sends the sender reports and tells what the player reported. */
   report(): ViewerReport {
-    const sent = this.#video.bytesSent - this.#bytesReported;
-    this.#bytesReported = this.#video.bytesSent;
-    const bps = this.#bandwidth.update(sent * 8);
-    this.#pacer.rate = bps !== undefined && this.#bandwidth.limited ? bps * PACING : UNLIMITED_PACE;
-    const lost = Math.max(0, this.#lost - this.#lostReported);
-    this.#lostReported += lost;
+    const { bytesSent, packetsSent } = this.#video;
+    const bits = (bytesSent - this.#reported.bytesSent) * 8;
+    const packets = packetsSent - this.#reported.packetsSent;
+    const lost = Math.max(0, this.#lost - this.#reported.lost);
+    this.#reported = { bytesSent, packetsSent, lost: this.#reported.lost + lost };
+    const bps = this.#bandwidth.update(bits, packets === 0 ? 0 : Math.min(1, lost / packets));
+    this.#pacer.rate =
+      bps === undefined || !this.#bandwidth.limited
+        ? UNLIMITED_PACE
+        : Math.max(LEAST_PACE, bps * PACING, bits * CATCH_UP);
     if (this.#connected) this.#sendReports();
     return { id: this.id, lost, bps };
   }
@@ -192,8 +199,8 @@ export class Viewer {
     if (packet instanceof RtcpRrPacket || packet instanceof RtcpSrPacket) {
       const report = packet.reports.find((block) => block.ssrc === ssrc);
       if (report === undefined) return;
-      this.#bandwidth.loss(report.fractionLost / 256);
-      this.#lost = report.packetsLost;
+      // 24 bits, signed: duplicates make it negative (RFC 3550, 6.4.1).
+      this.#lost = (report.packetsLost << 8) >> 8;
     } else if (packet instanceof RtcpTransportLayerFeedback) {
       const { feedback } = packet;
       if (!(feedback instanceof GenericNack) || feedback.mediaSourceSsrc !== ssrc) return;

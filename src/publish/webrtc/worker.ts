@@ -15,7 +15,7 @@ import { Viewer } from './viewer.ts';
 /** RTP payload bytes: with RTP, SRTP, UDP and IPv6 headers below the 1280 bytes every path carries. */
 const MAX_PAYLOAD = 1180;
 /** Port pairs tried for one viewer before the range counts as used up by others. */
-const ATTEMPTS = 3;
+const ATTEMPTS = 8;
 const ACK_EVERY = 4;
 
 const port = parentPort!;
@@ -38,16 +38,13 @@ function post(event: WorkerEvent): void {
   port.postMessage(event);
 }
 
-const full = () =>
-  new ClearwayError(
+function noPort(): ClearwayError {
+  return new ClearwayError(
     'CLEARWAY_OVERLOADED',
     'No UDP port is free for another viewer; widen webrtc.portRange or wait.',
-    {
-      status: 503,
-      retryable: true,
-      retryAfter: 5,
-    },
+    { status: 503, retryable: true, retryAfter: 5 },
   );
+}
 
 async function open(command: Extract<WorkerCommand, { t: 'open' }>, addresses: string[]): Promise<void> {
   const { call, id, feed, offer } = command;
@@ -71,13 +68,16 @@ async function open(command: Extract<WorkerCommand, { t: 'open' }>, addresses: s
     await viewer.close();
     pairs.give(ports);
   }
-  throw full();
+  throw noPort();
 }
 
 async function restart({ call, id, fragment }: Extract<WorkerCommand, { t: 'restart' }>): Promise<void> {
   const seat = seats.get(id);
-  if (seat === undefined)
-    throw new ClearwayError('CLEARWAY_SESSION_NOT_FOUND', 'The session has ended.', { status: 404 });
+  if (seat === undefined) {
+    throw new ClearwayError('CLEARWAY_SESSION_NOT_FOUND', 'The session has ended; POST a new offer.', {
+      status: 404,
+    });
+  }
   const local = await seat.viewer.restart(fragment);
   const { kind, mid } = seat.offer.media.find(({ accepted }) => accepted !== undefined)!;
   post({ t: 'restarted', call, fragment: writeFragment(local, kind, mid) });

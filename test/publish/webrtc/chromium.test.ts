@@ -149,13 +149,12 @@ test('a killed viewer disturbs nobody and is cleaned up when its consent expires
 
 test('lost packets are sent again and the picture goes on', TIMEOUT, async (t) => {
   await using gateway = await startGateway({
-    webrtc: { portRange: [50_730, 50_731] },
     source: { bitrate: 3_000_000, width: 640, height: 360 },
   });
   const { browser, page } = await playing(gateway);
   await using _ = browser;
-  await using relay = await LossyRelay.open(50_730, 0.05);
-  await play(page, { port: relay.port });
+  await using relay = await LossyRelay.open(0.05);
+  relay.gatewayPort = await play(page, { port: relay.port });
   await shown(page, 150);
   const [video] = (await stats(page, 'inbound-rtp')).filter(({ kind }) => kind === 'video');
   t.diagnostic(

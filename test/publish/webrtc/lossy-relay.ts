@@ -6,17 +6,19 @@ export class LossyRelay implements AsyncDisposable {
   /** Share of media packets lost on the way to the player, 0..1. */
   loss: number;
   dropped = 0;
+  /** Where the gateway's candidate for this player listens; until it is known, nothing gets through. */
+  gatewayPort: number | undefined;
   readonly #player: Socket;
   readonly #gateway: Socket;
   #from: RemoteInfo | undefined;
 
-  private constructor(gatewayPort: number, loss: number) {
+  private constructor(loss: number) {
     this.loss = loss;
     this.#player = createSocket('udp4');
     this.#gateway = createSocket('udp4');
     this.#player.on('message', (packet, from) => {
       this.#from = from;
-      this.#gateway.send(packet, gatewayPort, '127.0.0.1');
+      if (this.gatewayPort !== undefined) this.#gateway.send(packet, this.gatewayPort, '127.0.0.1');
     });
     this.#gateway.on('message', (packet) => {
       // The first byte of RTP and RTCP is 128..191 (RFC 7983); 200..206 in the second is RTCP (RFC 5761).
@@ -26,9 +28,8 @@ export class LossyRelay implements AsyncDisposable {
     });
   }
 
-  /** @param gatewayPort where the gateway's candidate for this player listens */
-  static async open(gatewayPort: number, loss: number): Promise<LossyRelay> {
-    const relay = new LossyRelay(gatewayPort, loss);
+  static async open(loss: number): Promise<LossyRelay> {
+    const relay = new LossyRelay(loss);
     relay.#player.bind(0);
     relay.#gateway.bind(0, '127.0.0.1');
     await Promise.all([once(relay.#player, 'listening'), once(relay.#gateway, 'listening')]);

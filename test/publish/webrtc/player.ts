@@ -26,9 +26,9 @@ export interface PlayOptions {
   port?: number;
 }
 
-/** Plays a stream in the page and resolves when the answer is applied. */
-export async function play(page: Page, options: PlayOptions = {}): Promise<void> {
-  await page.evaluate(async ({ name = 'main', path = '/whep/cam', audio = true, port }: PlayOptions) => {
+/** Plays a stream in the page and resolves with the port of the gateway's IPv4 candidate, the answer applied. */
+export function play(page: Page, options: PlayOptions = {}): Promise<number> {
+  return page.evaluate(async ({ name = 'main', path = '/whep/cam', audio = true, port }: PlayOptions) => {
     window.players ??= {};
     const startedAt = performance.now();
     const connection = new RTCPeerConnection();
@@ -48,6 +48,7 @@ export async function play(page: Page, options: PlayOptions = {}): Promise<void>
     });
     if (response.status !== 201) throw new Error(`${response.status} ${await response.text()}`);
     let sdp = await response.text();
+    const offered = Number(/^a=candidate:\S+ 1 udp \d+ [\d.]+ (\d+)/m.exec(sdp)![1]);
     if (port !== undefined) {
       sdp = sdp
         .replace(/^a=candidate:.*:.*\r\n/gm, (line) => (line.includes('::') ? '' : line))
@@ -69,6 +70,7 @@ export async function play(page: Page, options: PlayOptions = {}): Promise<void>
     };
     video.requestVideoFrameCallback(shown);
     await connection.setRemoteDescription({ type: 'answer', sdp });
+    return offered;
   }, options);
 }
 

@@ -21,7 +21,7 @@ test('a range too small for every worker serves fewer, one too small for anybody
 });
 
 test('pairs run out and come back last', () => {
-  const pairs = new PortPairs([10, 14]);
+  const pairs = new PortPairs([10, 14], 0);
   const first = pairs.take();
   assert.deepEqual(first, [10, 11]);
   assert.deepEqual(pairs.take(), [12, 13]);
