@@ -1,7 +1,7 @@
 import { AV_CHANNEL_LAYOUT_STEREO, AV_SAMPLE_FMT_FLTP, AV_SAMPLE_FMT_S16 } from 'node-av/constants';
-import { Codec, CodecContext, FFmpegError, Frame, Packet, Rational } from 'node-av/lib';
-import { ClearwayError } from '../contracts/errors.ts';
+import { CodecContext, FFmpegError, Frame, Packet, Rational } from 'node-av/lib';
 import { type AudioCodec, type AudioPacket, CLOCK_RATE } from '../contracts/media.ts';
+import { encoderNamed } from './libav.ts';
 
 const SAMPLE_RATE = 48_000;
 const TICKS_PER_SAMPLE = CLOCK_RATE / SAMPLE_RATE;
@@ -28,12 +28,7 @@ export class AudioEncoder {
 
   constructor(codec: AudioCodec) {
     const { encoder, format, samples, bitrate } = CODECS[codec];
-    const found = Codec.findEncoderByName(encoder as Parameters<typeof Codec.findEncoderByName>[0]);
-    if (!found)
-      throw new ClearwayError(
-        'CLEARWAY_ENCODER_FAILED',
-        `The bundled FFmpeg has no ${encoder}; reinstall node-av.`,
-      );
+    const found = encoderNamed(encoder);
     this.codec = codec;
     this.frameSamples = samples;
     this.pending = new Int16Array(samples * 2);

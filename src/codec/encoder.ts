@@ -1,7 +1,8 @@
 import { AV_PICTURE_TYPE_I, AV_PICTURE_TYPE_NONE, AV_PIX_FMT_YUV420P } from 'node-av/constants';
-import { Codec, CodecContext, FFmpegError, Frame, Packet, Rational } from 'node-av/lib';
+import { CodecContext, FFmpegError, Frame, Packet, Rational } from 'node-av/lib';
 import { ClearwayError } from '../contracts/errors.ts';
 import { CLOCK_RATE } from '../contracts/media.ts';
+import { encoderNamed } from './libav.ts';
 
 export interface EncoderOptions {
   width: number;
@@ -47,12 +48,7 @@ export class H264Encoder {
   private open = true;
 
   constructor(options: EncoderOptions) {
-    const codec = Codec.findEncoderByName('libx264' as Parameters<typeof Codec.findEncoderByName>[0]);
-    if (!codec)
-      throw new ClearwayError(
-        'CLEARWAY_ENCODER_FAILED',
-        'The bundled FFmpeg has no libx264; reinstall node-av.',
-      );
+    const codec = encoderNamed('libx264');
     this.width = options.width;
     this.height = options.height;
     this.context.allocContext3(codec);

@@ -1,6 +1,6 @@
 import { AV_PIX_FMT_YUV420P, AV_PIX_FMT_YUVJ420P, AVCOL_RANGE_JPEG } from 'node-av/constants';
-import { Codec, CodecContext, FFmpegError, Frame, Packet, Rational, SoftwareScaleContext } from 'node-av/lib';
-import { ClearwayError } from '../contracts/errors.ts';
+import { CodecContext, FFmpegError, Frame, Packet, Rational, SoftwareScaleContext } from 'node-av/lib';
+import { encoderNamed } from './libav.ts';
 
 /** FFmpeg's quantiser scale for MJPEG, 2 (best) to 31. */
 const QUALITY = 3;
@@ -8,12 +8,7 @@ const FF_QP2LAMBDA = 118;
 
 /** One JPEG (full range, 4:2:0) of a limited-range I420 picture. */
 export async function encodeJpeg(picture: Uint8Array, width: number, height: number): Promise<Uint8Array> {
-  const codec = Codec.findEncoderByName('mjpeg' as Parameters<typeof Codec.findEncoderByName>[0]);
-  if (!codec)
-    throw new ClearwayError(
-      'CLEARWAY_ENCODER_FAILED',
-      'The bundled FFmpeg has no MJPEG encoder; reinstall node-av.',
-    );
+  const codec = encoderNamed('mjpeg');
   using source = pictureFrame(width, height, AV_PIX_FMT_YUV420P);
   using full = pictureFrame(width, height, AV_PIX_FMT_YUVJ420P);
   using scaler = new SoftwareScaleContext();

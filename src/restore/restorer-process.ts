@@ -1,6 +1,4 @@
 import { availableParallelism } from 'node:os';
-import { AV_LOG_ERROR } from 'node-av/constants';
-import { Log } from 'node-av/lib';
 import { errorInfo } from '../contracts/errors.ts';
 import type { RestorerCommand, RestorerEvent } from '../contracts/restorer.ts';
 import { createLogger } from '../telemetry/log.ts';
@@ -23,7 +21,6 @@ const STUCK = 15_000;
  */
 const options = JSON.parse(process.argv[2] ?? '{}') as RestorerOptions;
 const logger = createLogger({ ...options.log, base: { part: 'restorer' } });
-Log.setLevel(AV_LOG_ERROR);
 
 const pipelines = new Map<string, Pipeline>();
 /** Commands of one stream run one after another: a start waits for the stop before it. */
