@@ -170,6 +170,20 @@ test('lost packets are sent again and the picture goes on', TIMEOUT, async (t) =
   await shown(page, 50);
 });
 
+test('the bitrate follows a path that carries less than is sent', TIMEOUT, async (t) => {
+  await using gateway = await startGateway({ source: { bitrate: 3_000_000, width: 640, height: 360 } });
+  const { browser, page } = await playing(gateway);
+  await using _ = browser;
+  await using relay = await LossyRelay.open(0);
+  relay.rate = 1_500_000;
+  relay.gatewayPort = await play(page, { port: relay.port });
+  // The source does not follow; what is asked of it is what counts.
+  while (!gateway.source.bitrates.some((bps) => bps !== undefined && bps < 1_500_000)) {
+    await page.waitForTimeout(200);
+  }
+  t.diagnostic(`wishes ${gateway.source.bitrates}`);
+});
+
 test('50 viewers come and go by reloading and leave no session behind', TIMEOUT, async () => {
   await using gateway = await startGateway();
   const { browser, page } = await playing(gateway);
