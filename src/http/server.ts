@@ -1,3 +1,4 @@
+import type { ServerHttp2Session } from 'node:http2';
 import type { Socket } from 'node:net';
 import type { Server as TlsServer } from 'node:tls';
 import rateLimit from '@fastify/rate-limit';
@@ -83,6 +84,13 @@ export async function createHttpServer(options: HttpServerOptions): Promise<Http
     connections.add(socket);
     socket.on('close', () => connections.delete(socket));
   });
+  const sessions = new Set<ServerHttp2Session>();
+  let closing = false;
+  app.server.on('session', (session: ServerHttp2Session) => {
+    if (closing) session.close();
+    sessions.add(session);
+    session.on('close', () => sessions.delete(session));
+  });
 
   registerProblems(app);
   registerHeaders(app, () => config.http.corsOrigins);
@@ -128,11 +136,14 @@ export async function createHttpServer(options: HttpServerOptions): Promise<Http
       events.restart();
     },
     async close() {
+      closing = true;
       unfollow();
       events.close();
       const force = setTimeout(() => {
         for (const socket of connections) socket.destroy();
       }, GRACE_MS);
+      // HTTP/2 keeps a session open when it is idle; this ends each after the answers in progress.
+      for (const session of sessions) session.close();
       await app.close();
       clearTimeout(force);
       for (const socket of connections) socket.destroy();

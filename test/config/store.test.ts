@@ -25,7 +25,7 @@ streams:
 # the end
 `;
 
-describe('ConfigStore', () => {
+describe('ConfigStore', { timeout: 120_000 }, () => {
   let directory: string;
   let path: string;
   let store: ConfigStore | undefined;
@@ -280,11 +280,14 @@ describe('ConfigStore', () => {
     });
 
     it('does not report its own write a second time', async () => {
-      const config = await open();
+      const out = new PassThrough();
+      const config = await ConfigStore.open(path, createLogger({ level: 'info', format: 'json' }, out));
+      store = config;
       let changes = 0;
       config.on('change', () => changes++);
       await config.setStream('gate', { strength: 0.9 });
       await config.reload();
+      assert.equal(out.read(), null);
       const edited = nextChange(config);
       await writeFile(path, (await readFile(path, 'utf8')).replace('0.9', '0.4'));
       await edited;

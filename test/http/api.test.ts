@@ -5,7 +5,7 @@ import { statusSchema } from '../../src/http/schemas.ts';
 import { createLogger } from '../../src/telemetry/log.ts';
 import { answer, jsonRequest, startServer, type TestServer } from './support.ts';
 
-describe('/api/v1', () => {
+describe('/api/v1', { timeout: 120_000 }, () => {
   let server: TestServer;
   let lines = '';
   const call = (path: string, init?: RequestInit) => fetch(server.url + path, init).then(answer);

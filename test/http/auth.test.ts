@@ -69,7 +69,7 @@ describe('secrets', () => {
   });
 });
 
-describe('auth', () => {
+describe('auth', { timeout: 120_000 }, () => {
   let server: TestServer;
   let config: ConfigInput;
   const get = (path: string, headers: Record<string, string> = {}) =>
@@ -219,7 +219,7 @@ describe('auth', () => {
   });
 });
 
-describe('auth under attack', () => {
+describe('auth under attack', { timeout: 120_000 }, () => {
   it('stops guessing after ten wrong passwords, and who is signed in stays', async () => {
     const server = await startServer({ config: await withAuth() });
     try {
@@ -261,7 +261,7 @@ describe('auth under attack', () => {
   });
 });
 
-describe('without auth', () => {
+describe('without auth', { timeout: 120_000 }, () => {
   let server: TestServer;
   before(async () => {
     server = await startServer({ plugins: player });

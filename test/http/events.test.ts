@@ -44,7 +44,7 @@ class Listener {
   }
 }
 
-describe('WS /events', () => {
+describe('WS /events', { timeout: 120_000 }, () => {
   let server: TestServer;
   const open: Listener[] = [];
   const listen = (options?: { headers?: Record<string, string>; origin?: string }, path = '/events') => {

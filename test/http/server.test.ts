@@ -18,7 +18,7 @@ import { whepRoutes } from '../../src/publish/webrtc/routes.ts';
 import { createLogger } from '../../src/telemetry/log.ts';
 import { answer, startServer, type TestServer } from './support.ts';
 
-describe('the HTTP server', () => {
+describe('the HTTP server', { timeout: 120_000 }, () => {
   let server: TestServer;
   let webRoot: string;
 
@@ -201,7 +201,7 @@ function routesOf(tree: string): string[] {
   return [...new Set(routes)].sort();
 }
 
-describe('listening', () => {
+describe('listening', { timeout: 120_000 }, () => {
   it('names a port that is taken', async () => {
     const first = await startServer();
     const { port } = new URL(first.url);
@@ -220,7 +220,7 @@ describe('listening', () => {
   });
 });
 
-describe('close()', () => {
+describe('close()', { timeout: 120_000 }, () => {
   it('says goodbye to event clients, ends blocked polls and idle connections, and leaves nothing', async () => {
     let polled = () => {};
     const blocked = new Promise<void>((resolve) => {
@@ -259,7 +259,7 @@ describe('close()', () => {
   });
 });
 
-describe('TLS', () => {
+describe('TLS', { timeout: 120_000 }, () => {
   let directory: string;
   let server: TestServer;
   let logged: PassThrough;
@@ -380,7 +380,12 @@ describe('TLS', () => {
     session.on('error', () => undefined);
     await once(session, 'connect');
     const closed = once(session, 'close');
+    let goaway = false;
+    session.on('goaway', () => {
+      goaway = true;
+    });
     await other.http.close();
+    assert.ok(goaway, 'the session was cut, not ended');
     await closed;
   });
 });
