@@ -10,9 +10,11 @@ const TICKS_PER_MS = CLOCK_RATE / 1000;
 
 /**
  * Maps source timestamps onto the gateway's output clock: Unix time in 90 kHz ticks, strictly increasing.
- * Anchored so that the first frame's output time is its arrival; a jump of more than 5 s, or a source clock that has
- * left real time by that much, re-anchors; slow drift between the camera's crystal and ours is followed in steps of
- * at most 1 ms a second, so that a month of streaming neither grows delay nor runs dry.
+ * A frame's output time is never after its arrival and, but for network jitter, not before it: the first frame is
+ * anchored at its arrival; a frame that comes earlier than the clock says shows that the anchor was late (a server
+ * that begins with its stored GOP, say) and moves it; a jump of more than 5 s, or a source clock that has left real
+ * time by that much, re-anchors; and slow drift of the camera's crystal is followed by at most 1 ms a second, so that
+ * a month of streaming neither grows delay nor runs dry.
  */
 export class OutputClock {
   /** Output minus source, ms. */
@@ -64,9 +66,11 @@ export class OutputClock {
 
   /** The least late frame of a window shows the true offset: network jitter only ever adds delay. */
   private follow(source: number, arrival: number): void {
-    this.leastLate = Math.min(this.leastLate, arrival - (source + this.offset!));
+    const late = arrival - (source + this.offset!);
+    if (late < 0) this.offset! += late;
+    this.leastLate = Math.min(this.leastLate, Math.max(0, late));
     if (arrival - this.driftSince < DRIFT_WINDOW) return;
-    this.offset! += Math.max(-DRIFT_STEP, Math.min(DRIFT_STEP, this.leastLate));
+    this.offset! += Math.min(DRIFT_STEP, this.leastLate);
     this.driftSince = arrival;
     this.leastLate = Number.POSITIVE_INFINITY;
   }

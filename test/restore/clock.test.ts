@@ -23,6 +23,19 @@ test('a jump of more than 5 s either way, and a 33-bit wrap, re-anchor and only 
   }
 });
 
+test('a server that begins with two seconds from its store does not put the clock ahead of time', () => {
+  const clock = new OutputClock();
+  let last = 0;
+  for (let i = 0; i < 50; i++) {
+    const ticks = clock.video(i * 40, START + i * 5)!;
+    assert.ok(ticks > last && ticks / 90 <= START + i * 5 + 0.1);
+    last = ticks;
+  }
+  // Live from here on: at its own pace, at its arrival.
+  assert.equal(clock.video(50 * 40, START + 285), (START + 285) * 90);
+  assert.equal(clock.video(51 * 40, START + 340), (START + 325) * 90);
+});
+
 test('frames out of order are dropped, not published', () => {
   const clock = new OutputClock();
   clock.video(100, START);
