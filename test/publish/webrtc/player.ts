@@ -96,6 +96,21 @@ export function stats(page: Page, type: string, name = 'main'): Promise<Record<s
   );
 }
 
+/** How long ago, in ms, what the player plays now arrived at the gateway, from its RTP timestamps alone. */
+export function ages(page: Page): Promise<{ audio: number; video: number }> {
+  return page.evaluate(() => {
+    const age = (kind: string, clock: number) => {
+      const receivers = window.players.main!.connection.getReceivers();
+      const receiver = receivers.find(({ track }) => track.kind === kind)!;
+      const { timestamp, rtpTimestamp } = receiver.getSynchronizationSources()[0]!;
+      const wrap = 2 ** 32 / clock;
+      const behind = timestamp - rtpTimestamp / clock;
+      return behind - Math.round(behind / wrap) * wrap;
+    };
+    return { audio: age('audio', 48), video: age('video', 90) };
+  });
+}
+
 /** Restarts ICE as draft-ietf-wish-whep-04 has it: new credentials by PATCH, the answer's put into the description. */
 export function restartIce(page: Page): Promise<{ status: number; before: string; etag: string }> {
   return page.evaluate(async () => {
