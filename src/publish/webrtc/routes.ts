@@ -21,8 +21,13 @@ const MAX_BODY = 256 * 1024;
 const ENDPOINT_METHODS = 'POST, HEAD, OPTIONS';
 const SESSION_METHODS = 'PATCH, DELETE, OPTIONS';
 
-type EndpointRequest = FastifyRequest<{ Params: { name: string }; Querystring: { rendition?: string } }>;
-type SessionRequest = FastifyRequest<{ Params: { name: string; id: string } }>;
+interface Endpoint {
+  Params: { name: string };
+  Querystring: { rendition?: string };
+}
+interface SessionUrl {
+  Params: { name: string; id: string };
+}
 
 /**
  * WHEP (draft-ietf-wish-whep-04): `/whep/:name` and its sessions at `/whep/:name/sessions/:id`. CORS is the server's
@@ -45,13 +50,11 @@ export function whepRoutes(deps: WhepDeps): FastifyPluginAsync {
     app.options(endpoint, (_request, reply) =>
       reply.code(204).headers({ allow: ENDPOINT_METHODS, 'accept-post': SDP }).send(),
     );
-    app.head(endpoint, { preHandler: guard }, async (request, reply) => {
-      findStream(streams, (request as EndpointRequest).params.name);
+    app.head<Endpoint>(endpoint, { preHandler: guard }, async (request, reply) => {
+      findStream(streams, request.params.name);
       return reply.header('accept-post', SDP).code(200).send();
     });
-    app.post(endpoint, { preHandler: guard, bodyLimit: MAX_BODY }, (request, reply) =>
-      post(request as EndpointRequest, reply),
-    );
+    app.post<Endpoint>(endpoint, { preHandler: guard, bodyLimit: MAX_BODY }, post);
     app.route({
       method: ['GET', 'PUT', 'PATCH', 'DELETE'],
       url: endpoint,
@@ -63,11 +66,9 @@ export function whepRoutes(deps: WhepDeps): FastifyPluginAsync {
     app.options(session, (_request, reply) =>
       reply.code(204).headers({ allow: SESSION_METHODS, 'accept-patch': FRAGMENT }).send(),
     );
-    app.patch(session, { preHandler: guard, bodyLimit: MAX_BODY }, (request, reply) =>
-      patch(request as SessionRequest, reply),
-    );
-    app.delete(session, { preHandler: guard }, async (request, reply) => {
-      publisher.end(findSession(request as SessionRequest), 'player left');
+    app.patch<SessionUrl>(session, { preHandler: guard, bodyLimit: MAX_BODY }, patch);
+    app.delete<SessionUrl>(session, { preHandler: guard }, async (request, reply) => {
+      publisher.end(findSession(request), 'player left');
       return reply.code(200).send();
     });
     app.route({
@@ -77,7 +78,7 @@ export function whepRoutes(deps: WhepDeps): FastifyPluginAsync {
     });
   };
 
-  async function post(request: EndpointRequest, reply: FastifyReply): Promise<FastifyReply> {
+  async function post(request: FastifyRequest<Endpoint>, reply: FastifyReply): Promise<FastifyReply> {
     const stream = findStream(streams, request.params.name);
     const rendition = readRendition(request.query.rendition);
     const offer = parseOffer(readBody(request, SDP));
@@ -94,7 +95,7 @@ export function whepRoutes(deps: WhepDeps): FastifyPluginAsync {
       .send(answer);
   }
 
-  async function patch(request: SessionRequest, reply: FastifyReply): Promise<FastifyReply> {
+  async function patch(request: FastifyRequest<SessionUrl>, reply: FastifyReply): Promise<FastifyReply> {
     const session = findSession(request);
     const body = readBody(request, FRAGMENT);
     const match = request.headers['if-match'];
@@ -136,7 +137,7 @@ export function whepRoutes(deps: WhepDeps): FastifyPluginAsync {
   }
 
   /** The session of this URL; the stream in it must be the session's, as it is what access was checked for. */
-  function findSession({ params: { name, id } }: SessionRequest): Session {
+  function findSession({ params: { name, id } }: FastifyRequest<SessionUrl>): Session {
     const session = publisher.session(id);
     if (session !== undefined && session.stream === name) return session;
     throw new ClearwayError('CLEARWAY_SESSION_NOT_FOUND', 'The session has ended; POST a new offer.', {

@@ -21,6 +21,8 @@ import { type Payload, RtpStream } from './rtp-stream.ts';
 
 /** A player that offered or restarted ICE and then does not connect is let go after this, ms. */
 const CONNECT_TIMEOUT = 15_000;
+/** Candidates a player may add to those of its offer. */
+const MAX_TRICKLED = 64;
 /** One viewer gets a keyframe made at most this often, ms: each costs all viewers of the rendition. */
 const KEYFRAME_INTERVAL = 500;
 /** RFC 7587, 4.1: the RTP clock of Opus always runs at 48 kHz. */
@@ -50,6 +52,7 @@ export class Viewer {
   readonly #pacer: Pacer;
   readonly #video: RtpStream;
   readonly #audio: RtpStream | undefined;
+  #trickled = 0;
   #connected = false;
   #waiting = true;
   #keyframeAskedAt = Number.NEGATIVE_INFINITY;
@@ -105,8 +108,11 @@ export class Viewer {
     return this.#peer.restart(fragment);
   }
 
+  /** Beyond a bound they are ignored: each makes the gateway send checks to an address the player names. */
   addCandidates(candidates: readonly string[]): Promise<void> {
-    return this.#peer.addCandidates(candidates);
+    const left = MAX_TRICKLED - this.#trickled;
+    this.#trickled += candidates.length;
+    return this.#peer.addCandidates(candidates.slice(0, Math.max(0, left)));
   }
 
   /** @param pts output clock, 90 kHz ticks */
