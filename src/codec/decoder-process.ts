@@ -29,7 +29,10 @@ export interface DecodedFrame {
   height: number;
   /** Source clock, 90 kHz ticks; may jump either way when the camera's clock does. */
   pts: number;
-  /** Unix time in ms when the packet it was decoded from was demuxed. */
+  /**
+   * Unix time in ms when the packet it was decoded from was demuxed. Over RTSP ffmpeg hands H.264 and H.265 on when
+   * the next picture begins, one frame interval after the last byte came (measured: 40 ms at 25 fps; MJPEG 1 ms).
+   */
   arrival: number;
 }
 

@@ -6,6 +6,8 @@ import type { ChildExit } from './ffmpeg-child.ts';
 
 interface Rule {
   pattern: RegExp;
+  /** Of the source's URL; any when absent. */
+  schemes?: RegExp;
   code: ErrorCode;
   retryable: boolean;
   /** What is the matter and what to do; follows the source's URL. */
@@ -88,6 +90,14 @@ const RULES: Rule[] = [
     says: 'answered with an error: look at the camera',
   },
   {
+    // All that ffmpeg 9 says of a web page.
+    pattern: /Error opening input: Input\/output error/i,
+    schemes: /^https?$/,
+    code: 'CLEARWAY_SOURCE_NOT_VIDEO',
+    retryable: true,
+    says: 'does not send video that can be read: check that the URL is of a video stream',
+  },
+  {
     pattern: /Connection reset|Broken pipe|Input\/output error|Error opening input|Cannot open connection/i,
     code: 'CLEARWAY_SOURCE_UNREACHABLE',
     retryable: true,
@@ -106,6 +116,7 @@ export function classifyFailure(
   opened = false,
 ): ClearwayError {
   const where = redact(spec.url);
+  const scheme = sourceScheme(spec.url);
   if (exit.error) {
     return new ClearwayError(
       'CLEARWAY_FFMPEG_MISSING',
@@ -116,7 +127,9 @@ export function classifyFailure(
   const details = redact(stderr.slice(-3).join('; '));
   if (!opened) {
     const text = stderr.join('\n');
-    const rule = RULES.find(({ pattern }) => pattern.test(text));
+    const rule = RULES.find(
+      ({ pattern, schemes }) => pattern.test(text) && (!schemes || schemes.test(scheme)),
+    );
     if (rule) {
       return new ClearwayError(rule.code, `${where} ${rule.says}`, {
         retryable: rule.retryable,
@@ -131,7 +144,6 @@ export function classifyFailure(
       );
     }
   }
-  const scheme = sourceScheme(spec.url);
   const how = exit.signal ? `the decoder was killed by ${exit.signal}` : 'the source ended the stream';
   return new ClearwayError(
     'CLEARWAY_SOURCE_ENDED',

@@ -1,7 +1,9 @@
 import assert from 'node:assert/strict';
-import { readFile } from 'node:fs/promises';
+import { execFile } from 'node:child_process';
+import { appendFile, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'node:test';
+import { promisify } from 'node:util';
 import { spawnDecoder } from '../../src/codec/decoder-process.ts';
 import { silentLogger } from '../../src/telemetry/log.ts';
 import { flipBits, startHttpCamera } from '../support/bad-cameras.ts';
@@ -43,6 +45,27 @@ for (const audio of ['aac', 'alaw', 'mulaw', 'opus'] as const) {
     assert.ok(loudest > 1000, 'the tone is there');
   });
 }
+
+test("RTSP over TLS, with a certificate of the camera's own making", async () => {
+  await using directory = await temporaryDirectory();
+  const cert = join(directory.path, 'camera.pem');
+  const request = ['req', '-x509', '-newkey', 'rsa:2048', '-nodes', '-days', '2', '-subj', '/CN=camera'];
+  await promisify(execFile)('openssl', [...request, '-keyout', cert, '-out', `${cert}.crt`]);
+  await appendFile(cert, await readFile(`${cert}.crt`));
+  await using camera = await startRtspCamera({ cert });
+  assert.match(camera.url, /^rtsps:/);
+  const { frames, error } = await decodeFrames(camera.url, 5);
+  assert.equal(error, undefined);
+  assert.equal(frames.length, 5);
+});
+
+test('a camera that reboots is back with the next connection', async () => {
+  const first = await startRtspCamera();
+  await decodeFrames(first.url, 5);
+  await first.kill();
+  await using second = await startRtspCamera({ port: first.port });
+  assert.equal((await decodeFrames(second.url, 5)).frames.length, 5);
+});
 
 test('audio is left out when it is not wanted', async () => {
   await using camera = await startRtspCamera({ audio: 'aac' });
@@ -167,6 +190,7 @@ test('MJPEG over HTTP has no clock of its own and takes that of arrival', async 
 });
 
 test('frames without a buffer are counted and the next ones are whole', async () => {
+  let asked = 0;
   let dropped = 0;
   const frames: number[] = [];
   const { promise, resolve } = Promise.withResolvers<void>();
@@ -174,7 +198,7 @@ test('frames without a buffer are counted and the next ones are whole', async ()
     { url: 'lavfi:color=gray:size=64x64:rate=100', transport: 'auto', audio: false, stallTimeout: 20 },
     { logger: silentLogger },
     {
-      allocate: (bytes) => ((frames.length + dropped) % 2 ? undefined : new Uint8Array(bytes)),
+      allocate: (bytes) => (asked++ % 2 ? undefined : new Uint8Array(bytes)),
       frame({ data }) {
         assert.ok(data.subarray(0, 64 * 64).every((luma) => luma === data[0]));
         frames.push(data[0]!);

@@ -81,7 +81,10 @@ test('a camera that sends garbage', async () => {
 });
 
 test('a web page is not a video', async () => {
-  await using camera = await startHttpCamera('<!doctype html><title>Camera</title><p>Log in', 'text/html');
+  await using camera = await startHttpCamera(
+    `<!doctype html><title>Camera</title>${'<p>Log in'.repeat(1000)}`,
+    'text/html',
+  );
   assert.equal((await failure(camera.url)).code, 'CLEARWAY_SOURCE_NOT_VIDEO');
 });
 

@@ -34,12 +34,15 @@ factory.set_protocols(
 auth = None
 if options.get("user") or options.get("cert"):
     auth = GstRtspServer.RTSPAuth()
-if options.get("user"):
+if auth:
     token = GstRtspServer.RTSPToken()
     token.set_string("media.factory.role", "viewer")
-    basic = GstRtspServer.RTSPAuth.make_basic(options["user"], options["password"])
-    auth.add_basic(basic, token)
-    auth.set_supported_methods(GstRtsp.RTSPAuthMethod.BASIC)
+    if options.get("user"):
+        basic = GstRtspServer.RTSPAuth.make_basic(options["user"], options["password"])
+        auth.add_basic(basic, token)
+        auth.set_supported_methods(GstRtsp.RTSPAuthMethod.BASIC)
+    else:
+        auth.set_default_token(token)
     permissions = GstRtspServer.RTSPPermissions()
     permissions.add_permission_for_role("viewer", "media.factory.access", True)
     permissions.add_permission_for_role("viewer", "media.factory.construct", True)
