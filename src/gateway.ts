@@ -123,6 +123,7 @@ class Parts {
         snapshotRoutes({ streams, guard }),
       ],
     });
+    this.metrics.collectProcess();
     const { url } = await this.http.listen();
     if (config.rtmp.enabled) this.rtmp = await this.openRtmp(config);
     this.restorer.start();

@@ -9,6 +9,8 @@ export interface InferenceOptions {
   models: string;
   provider: Provider | 'auto';
   threads: number;
+  /** What an earlier restorer of this host measured: not measured again. */
+  known?: { provider: string; speeds: Record<string, ModelSpeed> };
 }
 
 /** What the accelerator turned out to be. */
@@ -33,7 +35,9 @@ export type InferenceCommand =
       /** Where a copy of the unrestored centre frame goes, when wanted. */
       source: ArrayBuffer | undefined;
     }
-  | { t: 'forget'; stream: string };
+  | { t: 'forget'; stream: string }
+  /** Finish what runs, release the graphs and end the thread. */
+  | { t: 'close' };
 
 /** inference thread -> main thread */
 export type InferenceEvent =

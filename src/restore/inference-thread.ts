@@ -16,7 +16,7 @@ import { Restoration } from './restoration.ts';
 
 /** The thread that owns one accelerator: every graph, every stream's windows, one run at a time. */
 const port = parentPort!;
-const { models: directory, provider: wanted, threads } = workerData as InferenceOptions;
+const { models: directory, provider: wanted, threads, known } = workerData as InferenceOptions;
 const restorers = new Map<string, RestorerGraph>();
 const streams = new Map<string, Restoration>();
 let smoother: SmootherGraph | undefined;
@@ -57,7 +57,10 @@ async function openAll(options: GraphOptions): Promise<Accelerator> {
     }
     models.push(info);
   }
-  for (const [name, graph] of restorers) speeds[name] = await measureSpeed(graph, smoother);
+  for (const [name, graph] of restorers) {
+    const before = known?.provider === options.provider ? known.speeds[name] : undefined;
+    speeds[name] = before ?? (await measureSpeed(graph, smoother));
+  }
   return { provider: options.provider, models, speeds };
 }
 
@@ -110,10 +113,18 @@ function buffers(out: ArrayBuffer, source: ArrayBuffer | undefined, recycled: Ar
   return [out, ...(source ? [source] : []), ...recycled];
 }
 
+async function perform(command: InferenceCommand): Promise<void> {
+  if (command.t === 'frame') return onFrame(command);
+  if (command.t === 'forget') {
+    streams.delete(command.stream);
+    return;
+  }
+  for (const graph of restorers.values()) await graph.release();
+  await smoother?.release();
+  port.close();
+}
+
 let queue: Promise<void> = openOnBest().then((accelerator) => post({ t: 'ready', accelerator }));
 port.on('message', (command: InferenceCommand) => {
-  queue = queue.then(() => {
-    if (command.t === 'frame') return onFrame(command);
-    streams.delete(command.stream);
-  });
+  queue = queue.then(() => perform(command));
 });

@@ -69,8 +69,12 @@ export class Inference {
     this.post({ t: 'forget', stream });
   }
 
+  /** Ends the thread by its own hand: a thread terminated inside a run takes the process down with it. */
   async close(): Promise<void> {
-    await this.worker.terminate();
+    this.queue = [];
+    const ended = new Promise<void>((done) => this.worker.once('exit', () => done()));
+    this.post({ t: 'close' });
+    await ended;
   }
 
   private pump(): void {

@@ -1,5 +1,6 @@
 import { EventEmitter } from 'node:events';
 import type { StreamConfig } from '../config/schema.ts';
+import { type AccessUnit, RENDITIONS, type Rendition } from '../contracts/media.ts';
 import type { StreamDirectory } from '../contracts/publish.ts';
 import type { RestorerEvent, StreamReport } from '../contracts/restorer.ts';
 import { STAGES, STREAM_STATES, type StreamStatus } from '../contracts/stream.ts';
@@ -26,6 +27,8 @@ export interface RegistryHost {
 export class StreamRegistry extends EventEmitter<RegistryEvents> implements StreamDirectory {
   private readonly streams = new Map<string, Stream>();
   private readonly configs = new Map<string, StreamConfig>();
+  /** Bytes published since the last report, which comes every second. */
+  private readonly published = new Map<string, Map<Rendition, number>>();
   private readonly host: RegistryHost;
 
   constructor(host: RegistryHost) {
@@ -83,6 +86,7 @@ export class StreamRegistry extends EventEmitter<RegistryEvents> implements Stre
     if (!stream) return;
     this.streams.delete(name);
     this.configs.delete(name);
+    this.published.delete(name);
     stream.close();
     this.emit('removed', name);
     void this.host.metrics.forget(name);
@@ -100,7 +104,13 @@ export class StreamRegistry extends EventEmitter<RegistryEvents> implements Stre
     const stream = this.streams.get(event.t === 'report' ? event.report.stream : event.stream);
     if (!stream) return;
     if (event.t === 'report') this.observe(event.report);
+    else if (event.t === 'unit') this.count(event.stream, event.unit);
     stream.onEvent(event);
+  }
+
+  private count(stream: string, { rendition, data }: AccessUnit): void {
+    const bytes = this.published.get(stream) ?? new Map<Rendition, number>();
+    this.published.set(stream, bytes.set(rendition, (bytes.get(rendition) ?? 0) + data.length));
   }
 
   private observe(report: StreamReport): void {
@@ -117,6 +127,13 @@ export class StreamRegistry extends EventEmitter<RegistryEvents> implements Stre
     }
     for (const ms of report.total) metrics.frameLatency.observe({ stream }, ms / 1000);
     if (report.input?.bitrate !== undefined) metrics.sourceBitrate.set({ stream }, report.input.bitrate);
+    for (const rendition of RENDITIONS) {
+      const counts = this.published.get(stream);
+      const bytes = counts?.get(rendition);
+      if (bytes === undefined) continue;
+      metrics.publishedBitrate.set({ stream, rendition }, bytes * 8);
+      counts?.set(rendition, 0);
+    }
     if (report.restoration) metrics.ladderStep.set({ stream }, report.restoration.step);
   }
 

@@ -26,6 +26,7 @@ export class RestorerClient extends EventEmitter<RestorerEvents> {
   private readonly logger: Logger;
   private child: ChildProcess | undefined;
   private facts: Extract<RestorerEvent, { t: 'ready' }> | undefined;
+  private measured: RestorerOptions['known'];
   private restartAfter = RESTART_FIRST;
   private startedAt = 0;
   private watchdog: NodeJS.Timeout | undefined;
@@ -87,6 +88,7 @@ export class RestorerClient extends EventEmitter<RestorerEvents> {
     this.expectLife(SILENT);
     if (event.t === 'ready') {
       this.facts = event;
+      this.measured = event;
       this.emit('ready', event);
     } else if (event.t !== 'alive') this.emit('event', event);
   }
