@@ -3,7 +3,7 @@ import { ClearwayError, type ErrorInfo, errorInfo } from '../contracts/errors.ts
 import type { Rendition } from '../contracts/media.ts';
 import type { PublishedStream, SubscribeOptions, Subscription } from '../contracts/publish.ts';
 import type { RestorerEvent, RestoreSettings, StreamReport } from '../contracts/restorer.ts';
-import type { StreamState, StreamStatus } from '../contracts/stream.ts';
+import type { SourceInfo, StreamState, StreamStatus } from '../contracts/stream.ts';
 import { type Logger, redact } from '../telemetry/log.ts';
 import type { RestorerClient } from './restorer-client.ts';
 import { retryDelay } from './retry.ts';
@@ -67,8 +67,11 @@ export class Stream implements PublishedStream {
   private liveSince: number | undefined;
   private silent = 0;
   private report: StreamReport | undefined;
+  private input: SourceInfo | undefined;
   private readonly totals = { restored: 0, passthrough: 0, dropped: 0 };
   private told: Demand | undefined;
+  /** Bitrates the subscribers wish for, and those the restorer was told. */
+  private readonly wishes = new Map<Rendition, number | undefined>();
   private readonly bitrates = new Map<Rendition, number>();
   private readonly snapshots = new Map<number, PendingSnapshot>();
   private closed = false;
@@ -97,7 +100,7 @@ export class Stream implements PublishedStream {
       reconnects: this.reconnects,
       source: redact(this.config.source),
       onDemand: this.config.onDemand,
-      ...(report?.input ? { input: report.input } : {}),
+      ...(this.input ? { input: this.input } : {}),
       ...(shown?.restoration ? { restoration: shown.restoration } : {}),
       fps: shown?.fps ?? 0,
       frames: { ...this.totals },
@@ -107,7 +110,7 @@ export class Stream implements PublishedStream {
   }
 
   get hasAudio(): boolean | undefined {
-    return this.config.audio ? this.report?.input?.hasAudio : false;
+    return this.config.audio ? this.input?.hasAudio : false;
   }
 
   /** Begins the stream's life, or wakes it: a publisher came, the restorer is back. */
@@ -156,6 +159,7 @@ export class Stream implements PublishedStream {
       this.wake('its configuration changed');
     } else {
       this.host.restorer.send({ t: 'settings', stream: this.name, settings: this.settings });
+      for (const [rendition, wish] of this.wishes) this.onBitrate(rendition, wish);
       this.host.changed(this.status);
     }
   }
@@ -170,6 +174,7 @@ export class Stream implements PublishedStream {
     switch (event.t) {
       case 'live':
         this.liveSince = performance.now();
+        this.input = event.input;
         this.silent = 0;
         this.enter('live', 'pictures arrive');
         break;
@@ -325,6 +330,7 @@ export class Stream implements PublishedStream {
 
   private onReport(report: StreamReport): void {
     this.report = report;
+    this.input = report.input ?? this.input;
     this.totals.restored += report.restored;
     this.totals.passthrough += report.passthrough;
     for (const count of Object.values(report.dropped)) this.totals.dropped += count;
@@ -373,6 +379,7 @@ export class Stream implements PublishedStream {
   }
 
   private onBitrate(rendition: Rendition, wish: number | undefined): void {
+    this.wishes.set(rendition, wish);
     const { min, start, max } = this.config.bitrate;
     const factor = rendition === 'compare' ? 2 : 1;
     const bps = Math.round(Math.min(max * factor, Math.max(min * factor, wish ?? start * factor)));
