@@ -7,6 +7,7 @@ import type { SourceInfo, StreamState, StreamStatus } from '../contracts/stream.
 import { type Logger, redact } from '../telemetry/log.ts';
 import type { RestorerClient } from './restorer-client.ts';
 import { retryDelay } from './retry.ts';
+import { SnapshotDesk } from './snapshot-desk.ts';
 import { type Demand, Subscribers } from './subscribers.ts';
 
 /** An on-demand source stays connected this long after the last viewer, ms. */
@@ -15,7 +16,6 @@ const LINGER = 10_000;
 const SOUND = 5000;
 /** Seconds without a picture after which a session is given up. */
 const STALL_TIMEOUT = 5;
-const SNAPSHOT_TIMEOUT = 5000;
 /** Reports (seconds) without a picture before a live stream counts as degraded. */
 const SILENT_REPORTS = 2;
 
@@ -31,15 +31,6 @@ export interface StreamHost {
   reconnecting(): void;
   /** The public status changed. */
   changed(status: StreamStatus): void;
-}
-
-/** Unique among all streams: the restorer answers by id alone. */
-let nextSnapshot = 1;
-
-interface PendingSnapshot {
-  resolve(jpeg: Uint8Array): void;
-  reject(error: Error): void;
-  timer: NodeJS.Timeout;
 }
 
 type SessionEvent = Exclude<RestorerEvent, { t: 'ready' | 'alive' | 'snapshot' }>;
@@ -73,13 +64,19 @@ export class Stream implements PublishedStream {
   /** Bitrates the subscribers wish for, and those the restorer was told. */
   private readonly wishes = new Map<Rendition, number | undefined>();
   private readonly bitrates = new Map<Rendition, number>();
-  private readonly snapshots = new Map<number, PendingSnapshot>();
+  private readonly snapshots: SnapshotDesk;
+  /** Nobody watches any more; the source is about to be let go. */
+  private lingering = false;
   private closed = false;
 
   constructor(name: string, config: StreamConfig, host: StreamHost) {
     this.name = name;
     this.config = config;
     this.host = host;
+    this.snapshots = new SnapshotDesk(
+      (id, rendition) => host.restorer.send({ t: 'snapshot', stream: name, rendition, id }),
+      (why) => this.offline(why ?? this.cause),
+    );
     this.subscribers = new Subscribers({
       changed: () => this.onDemandChanged(),
       keyframe: (rendition) => host.restorer.send({ t: 'keyframe', stream: name, rendition }),
@@ -131,7 +128,7 @@ export class Stream implements PublishedStream {
 
   restorerDown(cause: string): void {
     this.told = undefined;
-    for (const id of [...this.snapshots.keys()]) this.settleSnapshot(id, { error: restorerDownError(cause) });
+    this.snapshots.failAll(errorInfo(restorerDownError(cause)));
     if (this.state !== 'connecting' && this.state !== 'live' && this.state !== 'degraded') return;
     this.liveSince = undefined;
     clearTimeout(this.timer);
@@ -193,7 +190,7 @@ export class Stream implements PublishedStream {
   }
 
   onSnapshot(event: Extract<RestorerEvent, { t: 'snapshot' }>): void {
-    this.settleSnapshot(event.id, event);
+    this.snapshots.settle(event.id, event);
   }
 
   subscribe(options: SubscribeOptions): Subscription {
@@ -204,19 +201,9 @@ export class Stream implements PublishedStream {
     if (this.state === 'disabled') throw this.offline('it is switched off');
     // Holds an on-demand source open until the picture is there.
     const hold = this.subscribe({ rendition: 'restored', sink: { video() {} } });
-    const id = nextSnapshot++;
     try {
-      return await new Promise<Uint8Array>((resolve, reject) => {
-        const timer = setTimeout(() => {
-          this.snapshots.delete(id);
-          reject(this.offline(this.cause));
-        }, SNAPSHOT_TIMEOUT);
-        this.snapshots.set(id, { resolve, reject, timer });
-        this.pendingSnapshots.set(id, rendition);
-        this.askSnapshots();
-      });
+      return await this.snapshots.request(rendition, this.state === 'live' || this.state === 'degraded');
     } finally {
-      this.pendingSnapshots.delete(id);
       hold.close();
     }
   }
@@ -225,30 +212,7 @@ export class Stream implements PublishedStream {
     this.closed = true;
     this.disconnect();
     this.subscribers.close();
-    for (const id of [...this.snapshots.keys()])
-      this.settleSnapshot(id, { error: this.offline('it was removed') });
-  }
-
-  private readonly pendingSnapshots = new Map<number, Rendition>();
-
-  private askSnapshots(): void {
-    if (this.state !== 'live' && this.state !== 'degraded') return;
-    for (const [id, rendition] of this.pendingSnapshots) {
-      this.host.restorer.send({ t: 'snapshot', stream: this.name, rendition, id });
-    }
-    this.pendingSnapshots.clear();
-  }
-
-  private settleSnapshot(id: number, outcome: { jpeg?: Uint8Array; error?: ErrorInfo | Error }): void {
-    const pending = this.snapshots.get(id);
-    if (!pending) return;
-    this.snapshots.delete(id);
-    clearTimeout(pending.timer);
-    if (outcome.jpeg) pending.resolve(outcome.jpeg);
-    else
-      pending.reject(
-        outcome.error instanceof Error ? outcome.error : this.offline(outcome.error?.message ?? this.cause),
-      );
+    this.snapshots.failAll(errorInfo(this.offline('it was removed')));
   }
 
   private offline(why: string): ClearwayError {
@@ -315,6 +279,8 @@ export class Stream implements PublishedStream {
   }
 
   private onEnded(error: ErrorInfo): void {
+    clearTimeout(this.timer);
+    this.lingering = false;
     const sound = this.liveSince !== undefined && performance.now() - this.liveSince > SOUND;
     this.failures = sound ? 1 : this.failures + 1;
     this.liveSince = undefined;
@@ -367,7 +333,6 @@ export class Stream implements PublishedStream {
       }, LINGER);
     }
   }
-  private lingering = false;
 
   private tellDemand(): void {
     const demand = this.subscribers.demand;
@@ -407,7 +372,7 @@ export class Stream implements PublishedStream {
       this.state = state;
       this.since = new Date();
     }
-    if (state === 'live') this.askSnapshots();
+    if (state === 'live') this.snapshots.wentLive();
     if (!same) this.host.changed(this.status);
   }
 }
