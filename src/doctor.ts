@@ -53,7 +53,8 @@ export async function doctor(configPath: string, root: string): Promise<number> 
   if (config.rtmp.enabled) await checkPort(report, 'rtmp', config.rtmp.host, config.rtmp.port);
   const [first, last] = config.webrtc.portRange;
   const ports = last - first + 1;
-  if (ports < config.webrtc.maxViewers) {
+  // One for IPv4 and one for IPv6.
+  if (ports < 2 * config.webrtc.maxViewers) {
     report.wrong(`webrtc.portRange has ${ports} ports for ${config.webrtc.maxViewers} viewers: widen it`);
   } else report.ok(`webrtc: UDP ${first}-${last}, up to ${config.webrtc.maxViewers} viewers`);
   report.section('models');

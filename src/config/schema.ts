@@ -170,7 +170,7 @@ export const configSchema = z.strictObject({
         .tuple([port, port])
         .refine(([first, last]) => first < last, 'the first port must be below the last')
         .default([50_000, 50_999])
-        .describe('UDP ports; about one a viewer'),
+        .describe('UDP ports; two a viewer (IPv4 and IPv6)'),
       additionalHosts: z
         .array(z.string())
         .default([])
