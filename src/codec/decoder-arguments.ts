@@ -83,7 +83,8 @@ export function decoderArguments(spec: SourceSpec, height: number | 'auto'): str
   return ffmpegArguments(
     ['-nostdin', '-hide_banner', '-nostats', '-loglevel', 'repeat+level+verbose'],
     [{ url: inputUrl(spec.url), options: inputOptions(spec) }],
-    outputs,
+    // The source's own titles would be printed with every output.
+    outputs.map(({ url, options }) => ({ url, options: [...options, '-map_metadata', '-1'] })),
   );
 }
 
@@ -99,6 +100,8 @@ function inputOptions(spec: SourceSpec): string[] {
     ...(protocols ? ['-protocol_whitelist', protocols] : []),
     ...(NETWORK_OPTIONS[family] ?? []),
     ...(family === 'rtsp' ? ['-rtsp_transport', spec.transport === 'udp' ? 'udp' : 'tcp'] : []),
+    // Cameras sign their own certificates; ffmpeg 5 did not look at them, newer ones refuse them.
+    ...(/^(rtsps|rtmps|https)$/.test(scheme) ? ['-tls_verify', '0'] : []),
     // HLS hands over whole segments at once: played at their own pace they make an even stream.
     ...(family === 'http' && /\.m3u8($|[?#])/i.test(spec.url) ? ['-re'] : []),
     ...['-probesize', '2000000', '-analyzeduration', String((ANALYSIS[family] ?? 5) * 1_000_000)],

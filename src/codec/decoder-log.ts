@@ -9,23 +9,34 @@ export type LogEvent =
   | { t: 'audioTrack'; codec: string }
   | { t: 'problem'; text: string };
 
-const FRAME = /^\[showinfo@frame @ \w+\] \[info\] n: *\d+ pts: *(NOPTS|-?\d+) .*? s:(\d+)x(\d+) /;
-const AUDIO = /^\[ashowinfo@audio @ \w+\] \[info\] n:\d+ pts:(NOPTS|-?\d+) .*? nb_samples:(\d+) /;
+/**
+ * Not anchored to the filter's name: both filters write a line in pieces, and from ffmpeg 7 on, where each runs in a
+ * thread of its own, one's piece can follow the other's on the same line, without its name.
+ */
+const FRAME =
+  /\bn: *\d+ pts: *(NOPTS|-?\d+) pts_time:(?:(?! n:).)* fmt:yuv420p (?:(?! n:).)*s:(\d{1,4})x(\d{1,4}) i:/;
+const AUDIO = /\bn:\d+ pts:(NOPTS|-?\d+) pts_time:(?:(?! n:).)* fmt:s16 (?:(?! n:).)*nb_samples:(\d{1,6}) /;
 const SIZE = /^\[crop@source @ \w+\] \[verbose\] w:(\d+) h:(\d+) .*->/;
 const FORMAT = /^\[info\] Input #0, ([^ ]+), from /;
 const TRACK = /^\[info\] +Stream #0:\d+\S*: (Video|Audio): (\w+)(.*)$/;
 /** Not those of the tee output, which complains where a source has no audio. */
 const PROBLEM = /^(?:\[(?!tee|s16le)[^\]]* @ \w+\] )*\[(?:warning|error|fatal|panic)\] (.*)$/;
 
-/**
- * Reads one line of ffmpeg's log (`-loglevel repeat+level+verbose`). `input` says whether the line stands in the
- * description of the input: the outputs' tracks are printed alike.
- */
-export function parseLogLine(line: string): LogEvent | undefined {
+/** Reads one line of ffmpeg's log (`-loglevel repeat+level+verbose`). */
+export function parseLogLine(line: string): LogEvent[] {
+  const events: LogEvent[] = [];
   const frame = FRAME.exec(line);
-  if (frame) return { t: 'frame', pts: ticks(frame[1]!), width: Number(frame[2]), height: Number(frame[3]) };
+  if (frame) {
+    events.push({ t: 'frame', pts: ticks(frame[1]!), width: Number(frame[2]), height: Number(frame[3]) });
+  }
   const audio = AUDIO.exec(line);
-  if (audio) return { t: 'audio', pts: ticks(audio[1]!), samples: Number(audio[2]) };
+  if (audio) events.push({ t: 'audio', pts: ticks(audio[1]!), samples: Number(audio[2]) });
+  if (events.length > 0) return events;
+  const other = parseOther(line);
+  return other ? [other] : [];
+}
+
+function parseOther(line: string): LogEvent | undefined {
   const size = SIZE.exec(line);
   if (size) return { t: 'size', width: Number(size[1]), height: Number(size[2]) };
   const format = FORMAT.exec(line);
@@ -36,8 +47,7 @@ export function parseLogLine(line: string): LogEvent | undefined {
   }
   if (track) return { t: 'audioTrack', codec: track[2]! };
   const problem = PROBLEM.exec(line);
-  if (problem) return { t: 'problem', text: problem[1]! };
-  return undefined;
+  return problem ? { t: 'problem', text: problem[1]! } : undefined;
 }
 
 /** One packet of ffmpeg's framecrc format, times in ticks of its `#tb` line. */

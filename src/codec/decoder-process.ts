@@ -187,8 +187,13 @@ class Decoder {
   }
 
   log(line: string): void {
-    const event = parseLogLine(line);
-    switch (event?.t) {
+    for (const event of parseLogLine(line)) this.logged(event);
+  }
+
+  private logged(event: LogEvent): void {
+    // What the source calls itself is printed before its pictures have a size, and may look like anything.
+    if (!this.inputDescribed && (event.t === 'frame' || event.t === 'audio')) return;
+    switch (event.t) {
       case 'frame':
         this.pictures.announce(event, pictureBytes(event));
         this.takePictures();

@@ -5,8 +5,6 @@ import { readLines } from '../../src/codec/lines.ts';
 
 export interface RtspCameraOptions {
   codec?: 'h264' | 'h265' | 'mjpeg';
-  /** A file to loop instead of the live pattern; its own codecs are served as they are. Matroska only. */
-  file?: string;
   width?: number;
   height?: number;
   rate?: number;
@@ -98,9 +96,6 @@ export async function startRtspCamera(options: RtspCameraOptions = {}): Promise<
 
 function launchLine(options: RtspCameraOptions): string {
   if (options.launch) return options.launch;
-  if (options.file) {
-    return `( multifilesrc location=${options.file} loop=true ! matroskademux name=d d. ! queue ! parsebin ! rtph264pay name=pay0 pt=96 config-interval=-1 )`;
-  }
   const {
     codec = 'h264',
     width = 320,

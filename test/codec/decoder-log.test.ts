@@ -1,0 +1,42 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { parseLogLine, parsePacketLine, parseTimeBase } from '../../src/codec/decoder-log.ts';
+
+const VIDEO =
+  'n:   7 pts:  25200 pts_time:0.28    pos:    38662 fmt:yuv420p sar:1/1 s:426x240 i:P iskey:0 type:P ';
+const AUDIO =
+  'n:12 pts:24960 pts_time:0.277333 pos:-1 fmt:s16 channels:2 chlayout:stereo rate:48000 nb_samples:1024 checksum:06C51402 plane_checksums: [ 06C51402 ]';
+const frame = { t: 'frame', pts: 25_200, width: 426, height: 240 };
+const audio = { t: 'audio', pts: 24_960, samples: 1024 };
+
+test('a picture and a piece of audio', () => {
+  assert.deepEqual(parseLogLine(`[showinfo@frame @ 0x5630] [info] ${VIDEO}`), [frame]);
+  assert.deepEqual(parseLogLine(`[ashowinfo@audio @ 0x5631] [info] ${AUDIO}`), [audio]);
+});
+
+test('lines that two threads wrote into each other', () => {
+  const cut = AUDIO.indexOf('plane_checksums');
+  assert.deepEqual(
+    parseLogLine(`[ashowinfo@audio @ 0x5631] [info] ${AUDIO.slice(0, cut)}${VIDEO}${AUDIO.slice(cut)}`),
+    [frame, audio],
+  );
+  assert.deepEqual(parseLogLine(`[showinfo@frame @ 0x5630] [info] ${VIDEO}${AUDIO}`), [frame, audio]);
+});
+
+test('a picture without a timestamp, and one of a size that no filter makes', () => {
+  assert.deepEqual(parseLogLine(VIDEO.replace('25200', 'NOPTS')), [{ ...frame, pts: undefined }]);
+  assert.deepEqual(parseLogLine(VIDEO.replace('426x240', '99999x99999')), []);
+});
+
+test('packets, with their time base', () => {
+  assert.equal(parseTimeBase('#tb 0: 1/90000'), 1 / 90_000);
+  assert.deepEqual(parsePacketLine('0,      -1024,       7200,      512,    16523, 0x798b71d5, F=0x0'), {
+    pts: 7200,
+    size: 16_523,
+  });
+  assert.deepEqual(parsePacketLine('0, -9223372036854775808, -9223372036854775808, 0, 9, 0x0'), {
+    pts: undefined,
+    size: 9,
+  });
+  assert.equal(parsePacketLine('#codec_id 0: h264'), undefined);
+});
