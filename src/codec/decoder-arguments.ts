@@ -1,6 +1,6 @@
 import { CLOCK_RATE } from '../contracts/media.ts';
 import type { SourceSpec } from '../contracts/restorer.ts';
-import { type FfmpegPort, ffmpegArguments } from './ffmpeg.ts';
+import { type FfmpegPort, ffmpegArguments, ffmpegPath, verifiesTls } from './ffmpeg.ts';
 
 /** Luma samples of the largest picture that is decoded (8K has 33 million). */
 export const MAX_PIXELS = 36_000_000;
@@ -60,7 +60,11 @@ export function sourceScheme(url: string): string {
  * A container would hold every frame back until the next (Matroska ends a cluster with it, two interleaved streams
  * wait for each other); raw pictures announced in the log come out as they are decoded.
  */
-export function decoderArguments(spec: SourceSpec, height: number | 'auto'): string[] {
+export function decoderArguments(
+  spec: SourceSpec,
+  height: number | 'auto',
+  path: string = ffmpegPath(),
+): string[] {
   const outputs: FfmpegPort[] = [
     {
       url: 'pipe:3',
@@ -82,7 +86,7 @@ export function decoderArguments(spec: SourceSpec, height: number | 'auto'): str
   if (spec.audio) outputs.push(audioOutput());
   return ffmpegArguments(
     ['-nostdin', '-hide_banner', '-nostats', '-loglevel', 'repeat+level+verbose'],
-    [{ url: inputUrl(spec.url), options: inputOptions(spec) }],
+    [{ url: inputUrl(spec.url), options: inputOptions(spec, path) }],
     // The source's own titles would be printed with every output.
     outputs.map(({ url, options }) => ({ url, options: [...options, '-map_metadata', '-1'] })),
   );
@@ -92,7 +96,7 @@ function inputUrl(url: string): string {
   return url.startsWith('lavfi:') ? url.slice('lavfi:'.length) : url;
 }
 
-function inputOptions(spec: SourceSpec): string[] {
+function inputOptions(spec: SourceSpec, path: string): string[] {
   const scheme = sourceScheme(spec.url);
   const family = scheme.replace(/^(rtsp|rtmp|http)s$/, '$1');
   const protocols = PROTOCOLS[scheme];
@@ -100,8 +104,8 @@ function inputOptions(spec: SourceSpec): string[] {
     ...(protocols ? ['-protocol_whitelist', protocols] : []),
     ...(NETWORK_OPTIONS[family] ?? []),
     ...(family === 'rtsp' ? ['-rtsp_transport', spec.transport === 'udp' ? 'udp' : 'tcp'] : []),
-    // Cameras sign their own certificates; ffmpeg 5 did not look at them, newer ones refuse them.
-    ...(/^(rtsps|rtmps|https)$/.test(scheme) ? ['-tls_verify', '0'] : []),
+    // Cameras sign their own certificates.
+    ...(/^(rtsps|rtmps|https)$/.test(scheme) && verifiesTls(path) ? ['-tls_verify', '0'] : []),
     // HLS hands over whole segments at once: played at their own pace they make an even stream.
     ...(family === 'http' && /\.m3u8($|[?#])/i.test(spec.url) ? ['-re'] : []),
     ...['-probesize', '2000000', '-analyzeduration', String((ANALYSIS[family] ?? 5) * 1_000_000)],

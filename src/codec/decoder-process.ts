@@ -103,11 +103,8 @@ export function spawnDecoder(
   options: DecoderOptions,
   handlers: DecoderHandlers,
 ): DecoderProcess {
-  const child = spawnFfmpeg(
-    options.ffmpegPath ?? ffmpegPath(),
-    decoderArguments(spec, options.height ?? 'auto'),
-    3,
-  );
+  const path = options.ffmpegPath ?? ffmpegPath();
+  const child = spawnFfmpeg(path, decoderArguments(spec, options.height ?? 'auto', path), 3);
   const decoder = new Decoder(spec, handlers);
   const [video, packets, audio] = child.pipes;
   let stopping = false;

@@ -1,4 +1,4 @@
-import { execFile } from 'node:child_process';
+import { execFile, spawnSync } from 'node:child_process';
 import { promisify } from 'node:util';
 import ffmpeg from 'fluent-ffmpeg';
 import { ClearwayError } from '../contracts/errors.ts';
@@ -64,4 +64,20 @@ export async function checkFfmpeg(path: string = ffmpegPath()): Promise<FfmpegBi
     }
   }
   return { path, version };
+}
+
+const verifying = new Map<string, boolean>();
+
+/** Whether this ffmpeg checks TLS certificates unless told otherwise (5.1 does not, 9 does). Asked once a binary. */
+export function verifiesTls(path: string): boolean {
+  let answer = verifying.get(path);
+  if (answer === undefined) {
+    const { stdout } = spawnSync(path, ['-hide_banner', '-h', 'protocol=tls'], {
+      encoding: 'utf8',
+      timeout: 10_000,
+    });
+    answer = /-tls_verify .*default true/.test(stdout ?? '');
+    verifying.set(path, answer);
+  }
+  return answer;
 }
