@@ -21,10 +21,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-BLEND = 0.75  # share of the previous picture where nothing happens
-ABSOLUTE = (1.5, 3.0)  # 8-bit steps: the gate is open below the first, closed above the second
-SIGNED = (0.35, 0.9)
-PIXEL = (4.0, 8.0)
+BLEND = 0.7  # share of the previous picture where nothing happens
+ABSOLUTE = (0.5, 1.0)  # 8-bit steps: the gate is open below the first, closed above the second
+SIGNED = (0.15, 0.35)
+PIXEL = (2.0, 4.0)
 
 
 def _bilinear(factor: int) -> Tensor:
