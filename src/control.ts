@@ -14,10 +14,12 @@ export interface ControlParts {
   streams: StreamRegistry;
   restorer: RestorerClient;
   metrics: Metrics;
+  /** Streams whose source a caller of the API chose: it is checked as theirs whenever it is opened. */
+  sourcesFromApi: Set<string>;
 }
 
 /** What the API may do with the gateway: streams in the file are changed in the file, others in memory. */
-export function createControl({ store, streams, restorer, metrics }: ControlParts): Control {
+export function createControl({ store, streams, restorer, metrics, sourcesFromApi }: ControlParts): Control {
   const status = (name: string): StreamStatus => {
     const stream = streams.get(name);
     if (!stream) {
@@ -58,11 +60,15 @@ export function createControl({ store, streams, restorer, metrics }: ControlPart
       }
       await resolveSource(input.source, 'api');
       checkModel(input.model);
+      sourcesFromApi.add(name);
       await store.setStream(name, input);
       return status(name);
     },
     async update(name, patch) {
-      if (patch.source !== undefined) await resolveSource(patch.source, 'api');
+      if (patch.source !== undefined) {
+        await resolveSource(patch.source, 'api');
+        sourcesFromApi.add(name);
+      }
       checkModel(patch.model);
       if (store.current.streams[name]) await store.setStream(name, patch);
       else streams.reconfigure(name, merged(streams.config(name)!, patch));

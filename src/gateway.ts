@@ -81,6 +81,7 @@ class Parts {
   private readonly demoKey = randomBytes(16).toString('hex');
   /** Streams that exist only while somebody pushes them. */
   private readonly guests = new Set<string>();
+  private readonly sourcesFromApi = new Set<string>();
 
   constructor(store: ConfigStore, logger: Logger, root: string) {
     this.store = store;
@@ -113,7 +114,13 @@ class Parts {
     const config = store.current;
     this.http = await createHttpServer({
       config,
-      control: createControl({ store, streams, restorer: this.restorer, metrics: this.metrics }),
+      control: createControl({
+        store,
+        streams,
+        restorer: this.restorer,
+        metrics: this.metrics,
+        sourcesFromApi: this.sourcesFromApi,
+      }),
       logger,
       metrics: this.metrics,
       webRoot: resolve(this.root, 'dist/web'),
@@ -170,7 +177,7 @@ class Parts {
   }
 
   private async openSource(name: string, config: StreamConfig): Promise<string | undefined> {
-    const source = await resolveSource(config.source, 'file');
+    const source = await resolveSource(config.source, this.sourcesFromApi.has(name) ? 'api' : 'file');
     if (source.url !== undefined) return source.url;
     if (!this.rtmp) {
       throw new ClearwayError(
@@ -215,7 +222,10 @@ class Parts {
   }
 
   private onConfig(next: Config, diff: ConfigDiff): void {
-    for (const name of diff.removed) this.removeStream(name);
+    for (const name of diff.removed) {
+      this.sourcesFromApi.delete(name);
+      this.removeStream(name);
+    }
     for (const name of diff.added) {
       if (this.streams.get(name)) this.removeStream(name);
       this.addStream(name, next.streams[name]!);
