@@ -92,6 +92,7 @@ export function createControl({ store, streams, restorer, metrics, sourcesFromAp
       streams.on('removed', listener);
       return () => streams.off('removed', listener);
     },
+    trace: (name, seconds) => streams.get(name) && streams.traces.take(name, seconds, Date.now()),
     reportViewerLatency(stream, protocol, samples) {
       if (!streams.get(stream)) return;
       for (const ms of samples) metrics.viewerLatency.observe({ stream, protocol }, ms / 1000);

@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { availableParallelism } from 'node:os';
-import { resolve } from 'node:path';
+import { dirname, resolve } from 'node:path';
 import { checkFfmpeg } from './codec/ffmpeg.ts';
 import type { ConfigDiff } from './config/diff.ts';
 import type { Config, StreamConfig } from './config/schema.ts';
@@ -17,6 +17,7 @@ import { snapshotRoutes } from './publish/snapshot/routes.ts';
 import { createWebRtcPublisher, type WebRtcPublisher, whepRoutes } from './publish/webrtc/index.ts';
 import { StreamRegistry } from './streams/registry.ts';
 import { RestorerClient } from './streams/restorer-client.ts';
+import { HostReadings } from './telemetry/host-readings.ts';
 import type { Logger } from './telemetry/log.ts';
 import { Metrics } from './telemetry/metrics.ts';
 
@@ -76,6 +77,7 @@ class Parts {
   private readonly hls: HlsPublisher | undefined;
   private rtmp: RtmpServer | undefined;
   private http: HttpServer | undefined;
+  private readings: HostReadings | undefined;
   private readonly demos = new Map<string, DemoCamera>();
   /** Only our own demo camera may push to a demo stream. */
   private readonly demoKey = randomBytes(16).toString('hex');
@@ -131,6 +133,12 @@ class Parts {
       ],
     });
     this.metrics.collectProcess();
+    this.readings = new HostReadings({
+      metrics: this.metrics,
+      restorerPid: () => this.restorer.pid,
+      directories: { config: dirname(store.path) },
+      certificate: config.http.tls?.cert,
+    });
     const { url } = await this.http.listen();
     if (config.rtmp.enabled) this.rtmp = await this.openRtmp(config);
     this.restorer.start();
@@ -142,6 +150,7 @@ class Parts {
 
   async close(): Promise<void> {
     this.store.close();
+    this.readings?.close();
     for (const demo of this.demos.values()) void demo.stop();
     await this.http?.close();
     this.streams.close();

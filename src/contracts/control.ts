@@ -28,6 +28,8 @@ export interface Control {
   ready(): { ready: boolean; reason?: string };
   onStatus(listener: (status: StreamStatus) => void): () => void;
   onRemoved(listener: (name: string) => void): () => void;
+  /** Stage timings of every frame of the last `seconds` (1 to 60) in the Trace Event Format; undefined = no such stream. */
+  trace(name: string, seconds: number): object | undefined;
   /** Latencies a player measured, ms from arrival at the gateway to display. */
   reportViewerLatency(stream: string, protocol: 'webrtc' | 'hls', samples: number[]): void;
 }

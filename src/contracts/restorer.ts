@@ -1,7 +1,14 @@
 import type { ModelInfo } from './control.ts';
 import type { ErrorInfo } from './errors.ts';
 import type { AccessUnit, AudioPacket, Rendition } from './media.ts';
-import type { DropCause, LatencySummary, RestorationInfo, SourceInfo, Stage } from './stream.ts';
+import type {
+  DropCause,
+  LatencySummary,
+  PictureQuality,
+  RestorationInfo,
+  SourceInfo,
+  Stage,
+} from './stream.ts';
 
 /** What one frame of a model costs on this host, restorer and smoother together. */
 export interface ModelSpeed {
@@ -62,6 +69,12 @@ export interface StreamReport {
   /** Milliseconds a frame, every frame of the second. */
   stages: Record<Stage, number[]>;
   total: number[];
+  /** Unix ms at which each of these frames arrived. */
+  arrivals: number[];
+  /** Seconds for which frames have been arriving with the same content. */
+  unchanged: number;
+  /** Sampled every few seconds; absent in the reports between. */
+  quality?: { before: PictureQuality; after: PictureQuality };
   latency: Partial<Record<Stage | 'total', LatencySummary>>;
   input?: SourceInfo;
   restoration?: RestorationInfo;

@@ -6,16 +6,28 @@ export type StreamState = (typeof STREAM_STATES)[number];
 export const STAGES = ['decode', 'queue', 'restore', 'smooth', 'encode'] as const;
 export type Stage = (typeof STAGES)[number];
 
-export type Outcome = 'restored' | 'passthrough' | 'dropped';
+export const OUTCOMES = ['restored', 'passthrough', 'dropped'] as const;
+export type Outcome = (typeof OUTCOMES)[number];
 
 /** Why a frame did not reach an encoder. */
-export type DropCause = 'queue-full' | 'late' | 'corrupt' | 'timestamp' | 'restart' | 'encoder';
+export const DROP_CAUSES = ['queue-full', 'late', 'corrupt', 'timestamp', 'restart', 'encoder'] as const;
+export type DropCause = (typeof DROP_CAUSES)[number];
 
 /** Quantiles over the last few seconds, in milliseconds. */
 export interface LatencySummary {
   p50: number;
   p95: number;
   max: number;
+}
+
+/** No-reference figures of one picture, luma in 8-bit levels; see restore/picture-quality.ts. */
+export interface PictureQuality {
+  /** Standard deviation of the noise where the picture is flat. */
+  noise: number;
+  /** Step at 8x8 block edges beyond the steps beside them. */
+  blockiness: number;
+  /** Change to the next frame where nothing moves. */
+  flicker: number;
 }
 
 /** What the source turned out to be, from the decoder. */

@@ -4,7 +4,7 @@ import type { Control } from '../contracts/control.ts';
 import { ClearwayError } from '../contracts/errors.ts';
 import type { StreamStatus } from '../contracts/stream.ts';
 import { type Auth, may } from './auth.ts';
-import { checkBody, newStreamSchema, streamPatchSchema } from './schemas.ts';
+import { checkBody, newStreamSchema, streamPatchSchema, TRACE_SECONDS, traceQuerySchema } from './schemas.ts';
 
 /** Adding and removing cameras; sliders on the page send several changes a second. */
 const WRITES = { config: { rateLimit: { max: 120, timeWindow: '1 minute' } } };
@@ -85,6 +85,14 @@ export function registerApi(app: FastifyInstance, control: Control, auth: Auth):
     found(control.get(params.name), params.name);
     await control.remove(params.name);
     return reply.code(204).send();
+  });
+
+  app.get<Named>('/api/v1/streams/:name/trace', reader, async ({ params, query }) => {
+    const { seconds } = checkBody(traceQuerySchema, query);
+    return found(
+      control.trace(params.name, seconds === undefined ? TRACE_SECONDS : Number(seconds)),
+      params.name,
+    );
   });
 
   app.get('/api/v1/models', async (request, reply) => {

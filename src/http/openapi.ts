@@ -7,6 +7,7 @@ import {
   problemSchema,
   statusSchema,
   streamPatchSchema,
+  TRACE_SECONDS,
 } from './schemas.ts';
 
 type Json = Record<string, unknown>;
@@ -75,6 +76,21 @@ const PATHS: Record<string, Record<string, Operation>> = {
       tag: 'streams',
       summary: 'Remove a stream',
       answers: { 204: { says: 'Removed, from the file too' } },
+    },
+  },
+  '/api/v1/streams/{name}/trace': {
+    get: {
+      tag: 'streams',
+      summary: 'Stage timings of every frame of the last seconds',
+      description:
+        'In the Trace Event Format: save it and open it in ui.perfetto.dev or chrome://tracing. One slice a frame, and one a stage of it.',
+      query: { seconds: { type: 'integer', minimum: 1, maximum: TRACE_SECONDS, default: TRACE_SECONDS } },
+      answers: {
+        200: json('The trace', {
+          type: 'object',
+          properties: { traceEvents: { type: 'array', items: { type: 'object' } } },
+        }),
+      },
     },
   },
   '/api/v1/models': {

@@ -87,6 +87,15 @@ export const newStreamSchema = z
 export const streamPatchSchema = streamSchema.partial().describe('Settings of a stream to change');
 export const loginSchema = z.strictObject({ user: z.string().max(64), password: z.string().max(1024) });
 
+/** Frame timings kept for traces. */
+export const TRACE_SECONDS = 60;
+export const traceQuerySchema = z.object({
+  seconds: z
+    .string()
+    .regex(/^([1-9]|[1-5]\d|60)$/, `must be a whole number from 1 to ${TRACE_SECONDS}`)
+    .optional(),
+});
+
 /** Milliseconds a player may report: an hour is a clock that is wrong, not a latency. */
 const sample = z.number().min(0).max(3_600_000);
 export const clientEventSchema = z.discriminatedUnion('type', [

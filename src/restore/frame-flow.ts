@@ -7,6 +7,7 @@ import type { FrameDone, Inference, Job } from './inference.ts';
 import type { Accelerator } from './inference-protocol.ts';
 import type { Ladder } from './ladder.ts';
 import { pictureBytes } from './picture.ts';
+import type { PictureProbe } from './picture-probe.ts';
 import { FramePool } from './pool.ts';
 import type { FinishedFrame, Renditions } from './renditions.ts';
 import type { Snapshots } from './snapshots.ts';
@@ -37,6 +38,7 @@ export interface FlowParts {
   accelerator: Accelerator;
   renditions: Renditions;
   snapshots: Snapshots;
+  probe: PictureProbe;
   report: Reporter;
   logger: Logger;
   settings(): RestoreSettings;
@@ -167,7 +169,7 @@ export class FrameFlow {
 
   /** How a frame is treated, decided when the accelerator is free for it. */
   private command(meta: FrameMeta, picture: ArrayBuffer, deadline: number, fresh: boolean) {
-    const { accelerator, renditions, snapshots } = this.parts;
+    const { accelerator, renditions, snapshots, probe } = this.parts;
     const { width, height } = meta;
     const { strength, smoothing } = this.parts.settings();
     const { model } = this.parts.ladder();
@@ -176,7 +178,7 @@ export class FrameFlow {
     const inTime = now() + cost <= deadline;
     if (speed) this.step(!inTime);
     const bytes = pictureBytes(width, height);
-    const needSource = renditions.needSource || snapshots.needSource;
+    const needSource = renditions.needSource || snapshots.needSource || probe.needSource(now());
     return {
       model,
       picture,
@@ -273,14 +275,19 @@ export class FrameFlow {
     }
     const end = now();
     this.encodeCost += (end - start - this.encodeCost) / 16;
-    report.published(outcome, {
-      decode: Math.max(0, decoded - arrival),
-      queue: Math.max(0, began - decoded),
-      restore,
-      smooth,
-      encode: end - start,
-      total: end - arrival,
-    });
+    report.published(
+      outcome,
+      {
+        decode: Math.max(0, decoded - arrival),
+        queue: Math.max(0, began - decoded),
+        restore,
+        smooth,
+        encode: end - start,
+        total: end - arrival,
+      },
+      arrival,
+    );
+    this.parts.probe.finished(frame, end);
     await this.parts.snapshots.serve(frame);
   }
 

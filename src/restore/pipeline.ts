@@ -10,6 +10,7 @@ import { FrameFlow } from './frame-flow.ts';
 import type { Inference } from './inference.ts';
 import type { Accelerator } from './inference-protocol.ts';
 import { Ladder } from './ladder.ts';
+import { PictureProbe } from './picture-probe.ts';
 import { type FinishedFrame, Renditions } from './renditions.ts';
 import { Snapshots } from './snapshots.ts';
 import { Reporter } from './stream-report.ts';
@@ -41,6 +42,7 @@ export class Pipeline {
   private readonly snapshots: Snapshots;
   private readonly audio: AudioTrack;
   private readonly report: Reporter;
+  private readonly probe = new PictureProbe();
   private readonly flow: FrameFlow;
   private ladder: Ladder;
   private choice: Choice;
@@ -72,6 +74,7 @@ export class Pipeline {
       renditions: this.renditions,
       snapshots: this.snapshots,
       report: this.report,
+      probe: this.probe,
       logger: host.logger,
       settings: () => this.settings,
       ladder: () => this.ladder,
@@ -135,7 +138,10 @@ export class Pipeline {
     if (!this.decoder) return;
     this.host.send({
       t: 'report',
-      report: this.report.take(this.stream, now(), this.input, this.live ? this.restoration() : undefined),
+      report: {
+        ...this.report.take(this.stream, now(), this.input, this.live ? this.restoration() : undefined),
+        ...this.probe.take(),
+      },
     });
   }
 
@@ -222,6 +228,7 @@ export class Pipeline {
     this.session = 0;
     await decoder?.stop();
     this.flow.reset();
+    this.probe.reset();
     this.audio.reset();
   }
 
@@ -234,6 +241,7 @@ export class Pipeline {
       return;
     }
     if (!this.live) this.goLive();
+    this.probe.decoded(data, width, height, arrival);
     this.flow.push({ width, height, pts, arrival, decoded: now() }, buffer);
   }
 

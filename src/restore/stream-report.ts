@@ -20,6 +20,7 @@ export class Reporter {
   private dropped: Partial<Record<DropCause, number>> = {};
   private samples = new Map<Figure, number[]>(FIGURES.map((figure) => [figure, []]));
   private readonly recent = new Map<Figure, number[]>(FIGURES.map((figure) => [figure, []]));
+  private arrivals: number[] = [];
   private since: number;
   private bytes = 0;
   private frames = 0;
@@ -31,8 +32,9 @@ export class Reporter {
     this.since = now;
   }
 
-  published(outcome: Exclude<Outcome, 'dropped'>, timings: Record<Figure, number>): void {
+  published(outcome: Exclude<Outcome, 'dropped'>, timings: Record<Figure, number>, arrival: number): void {
     this.counts[outcome]++;
+    this.arrivals.push(arrival);
     for (const figure of FIGURES) {
       this.samples.get(figure)!.push(timings[figure]);
       const recent = this.recent.get(figure)!;
@@ -55,13 +57,13 @@ export class Reporter {
     now: number,
     input: SourceInfo | undefined,
     restoration: RestorationInfo | undefined,
-  ): StreamReport {
+  ): Omit<StreamReport, 'unchanged' | 'quality'> {
     const seconds = Math.max(0.001, (now - this.since) / 1000);
     this.fps = this.frames / seconds;
     this.bitrate = Math.round((this.bytes * 8) / seconds);
     const { restored, passthrough } = this.counts;
     const { total, ...stages } = Object.fromEntries(this.samples) as Record<Figure, number[]>;
-    const report: StreamReport = {
+    const report = {
       stream,
       restored,
       passthrough,
@@ -69,6 +71,7 @@ export class Reporter {
       fps: (restored + passthrough) / seconds,
       stages,
       total,
+      arrivals: this.arrivals,
       latency: Object.fromEntries(FIGURES.map((figure) => [figure, summary(this.recent.get(figure)!)])),
       ...(input ? { input: { ...input, fps: this.fps, bitrate: this.bitrate } } : {}),
       ...(restoration ? { restoration } : {}),
@@ -76,6 +79,7 @@ export class Reporter {
     this.counts = { restored: 0, passthrough: 0 };
     this.dropped = {};
     this.samples = new Map(FIGURES.map((figure) => [figure, []]));
+    this.arrivals = [];
     this.since = now;
     this.bytes = 0;
     this.frames = 0;

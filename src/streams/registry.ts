@@ -6,6 +6,7 @@ import type { RestorerEvent, StreamReport } from '../contracts/restorer.ts';
 import { STAGES, STREAM_STATES, type StreamStatus } from '../contracts/stream.ts';
 import type { Logger } from '../telemetry/log.ts';
 import type { Metrics } from '../telemetry/metrics.ts';
+import { Traces } from '../telemetry/trace.ts';
 import type { RestorerClient } from './restorer-client.ts';
 import { Stream } from './stream.ts';
 
@@ -29,6 +30,8 @@ export class StreamRegistry extends EventEmitter<RegistryEvents> implements Stre
   private readonly configs = new Map<string, StreamConfig>();
   /** Bytes published since the last report, which comes every second. */
   private readonly published = new Map<string, Map<Rendition, number>>();
+  /** Frame timings of the last minute, for a look at single frames. */
+  readonly traces = new Traces();
   private readonly host: RegistryHost;
 
   constructor(host: RegistryHost) {
@@ -63,6 +66,7 @@ export class StreamRegistry extends EventEmitter<RegistryEvents> implements Stre
   add(name: string, config: StreamConfig): Stream {
     const { restorer, logger } = this.host;
     this.configs.set(name, config);
+    this.host.metrics.declare(name);
     const stream = new Stream(name, config, {
       restorer,
       logger,
@@ -88,6 +92,7 @@ export class StreamRegistry extends EventEmitter<RegistryEvents> implements Stre
     this.configs.delete(name);
     this.published.delete(name);
     stream.close();
+    this.traces.forget(name);
     this.emit('removed', name);
     void this.host.metrics.forget(name);
   }
@@ -105,7 +110,12 @@ export class StreamRegistry extends EventEmitter<RegistryEvents> implements Stre
     if (!stream) return;
     if (event.t === 'report') this.observe(event.report);
     else if (event.t === 'unit') this.count(event.stream, event.unit);
+    else if (event.t === 'live') this.host.metrics.sourceConnects.inc({ stream: event.stream });
+    const began = performance.now();
     stream.onEvent(event);
+    if (event.t !== 'unit') return;
+    const seconds = (performance.now() - began) / 1000;
+    this.host.metrics.stageDuration.observe({ stream: event.stream, stage: 'publish' }, seconds);
   }
 
   private count(stream: string, { rendition, data }: AccessUnit): void {
@@ -125,6 +135,8 @@ export class StreamRegistry extends EventEmitter<RegistryEvents> implements Stre
     for (const stage of STAGES) {
       for (const ms of report.stages[stage]) metrics.stageDuration.observe({ stream, stage }, ms / 1000);
     }
+    this.traces.add(report, Date.now());
+    metrics.observePicture(stream, report);
     for (const ms of report.total) metrics.frameLatency.observe({ stream }, ms / 1000);
     if (report.input?.bitrate !== undefined) metrics.sourceBitrate.set({ stream }, report.input.bitrate);
     for (const rendition of RENDITIONS) {
@@ -139,8 +151,12 @@ export class StreamRegistry extends EventEmitter<RegistryEvents> implements Stre
 
   private onStatus(status: StreamStatus): void {
     const { metrics } = this.host;
-    const { name: stream } = status;
-    if (!this.streams.has(stream)) return;
+    const { name: stream, state, onDemand, viewers } = status;
+    const config = this.configs.get(stream);
+    if (!this.streams.has(stream) || !config) return;
+    const watched = !onDemand || state !== 'idle' || viewers.webrtc + viewers.hls > 0;
+    metrics.streamWanted.set({ stream }, state !== 'disabled' && watched ? 1 : 0);
+    metrics.restorationWanted.set({ stream }, config.model !== 'none' && config.strength > 0 ? 1 : 0);
     for (const state of STREAM_STATES)
       metrics.streamState.set({ stream, state }, state === status.state ? 1 : 0);
     this.emit('status', status);

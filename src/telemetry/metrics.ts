@@ -1,7 +1,16 @@
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
+import type { StreamReport } from '../contracts/restorer.ts';
+import { DROP_CAUSES, OUTCOMES } from '../contracts/stream.ts';
 
-/** 10 ms to 5 s, finer where a live picture lives. */
-const LATENCY_BUCKETS = [0.005, 0.01, 0.02, 0.03, 0.04, 0.06, 0.08, 0.1, 0.12, 0.15, 0.2, 0.3, 0.5, 1, 2, 5];
+/** Seconds. 10 ms to 5 s, finer where a live picture lives; the alert rules' objectives are bounds of these. */
+const LATENCY_BUCKETS = [
+  0.005, 0.01, 0.02, 0.03, 0.04, 0.06, 0.08, 0.1, 0.12, 0.15, 0.2, 0.3, 0.5, 0.75, 1, 1.5, 2, 3, 5,
+];
+/** Seconds. One stage is shorter than the whole and there are several a stream, so fewer and lower bounds. */
+const STAGE_BUCKETS = [0.001, 0.002, 0.005, 0.01, 0.02, 0.04, 0.06, 0.1, 0.15, 0.3, 0.6, 1, 2, 5];
+
+/** Which side of the restoration a picture figure was measured on. */
+const SIDES = ['before', 'after'] as const;
 
 interface Series {
   get(): Promise<{ values: { labels: Record<string, string> }[] }>;
@@ -12,16 +21,18 @@ interface Series {
 export class Metrics {
   readonly registry = new Registry();
 
-  readonly stageDuration = this.histogram('stage_duration_seconds', 'Time one frame spends in a stage', [
-    'stream',
-    'stage',
-  ]);
+  readonly stageDuration = this.histogram(
+    'stage_duration_seconds',
+    'Time one frame spends in a stage: decode, queue, restore, smooth, encode; publish = one access unit handed to HLS and WebRTC',
+    ['stream', 'stage'],
+    STAGE_BUCKETS,
+  );
   readonly frameLatency = this.histogram('frame_latency_seconds', 'Arrival of a frame to its access unit', [
     'stream',
   ]);
   readonly viewerLatency = this.histogram(
     'viewer_latency_seconds',
-    'What players report: arrival (or capture) to glass',
+    'What players report: arrival of a frame at the gateway to its display (webrtc, hls)',
     ['stream', 'protocol'],
   );
   readonly frames = this.counter('frames_total', 'Frames by outcome: restored, passthrough, dropped', [
@@ -33,10 +44,40 @@ export class Metrics {
     'stream',
     'state',
   ]);
+  readonly streamWanted = this.gauge(
+    'stream_wanted',
+    '1 while the stream should show a picture: enabled and, if on demand, watched',
+    ['stream'],
+  );
+  readonly unchanged = this.gauge(
+    'picture_unchanged_seconds',
+    'How long frames have been arriving with the same content; 0 while it changes',
+    ['stream'],
+  );
+  readonly noise = this.gauge(
+    'picture_noise_levels',
+    'Estimated noise, standard deviation of luma in 8-bit levels, before and after restoration; sampled',
+    ['stream', 'side'],
+  );
+  readonly blockiness = this.gauge(
+    'picture_blockiness_levels',
+    'Luma step at 8x8 block edges beyond that beside them, 8-bit levels, before and after restoration; sampled',
+    ['stream', 'side'],
+  );
+  readonly flicker = this.gauge(
+    'picture_flicker_levels',
+    'Luma change from frame to frame where nothing moves, 8-bit levels, before and after restoration; sampled',
+    ['stream', 'side'],
+  );
   readonly viewers = this.gauge('viewers', 'People watching now', ['stream', 'protocol']);
   readonly sourceReconnects = this.counter('source_reconnects_total', 'Connection attempts after the first', [
     'stream',
   ]);
+  readonly sourceConnects = this.counter(
+    'source_connects_total',
+    'Times the source was connected and showed a picture',
+    ['stream'],
+  );
   readonly sourceBitrate = this.gauge('source_bitrate_bits_per_second', 'Video bitrate of the camera', [
     'stream',
   ]);
@@ -48,6 +89,11 @@ export class Metrics {
   readonly ladderStep = this.gauge('restoration_step', 'Position on the restoration ladder, 0 = as wanted', [
     'stream',
   ]);
+  readonly restorationWanted = this.gauge(
+    'restoration_wanted',
+    '1 while the configuration asks for restoration (model not none, strength above 0)',
+    ['stream'],
+  );
   readonly restorerRestarts = this.counter(
     'restorer_restarts_total',
     'Times the restorer process was restarted',
@@ -56,12 +102,28 @@ export class Metrics {
   readonly restorerUp = this.gauge('restorer_up', '1 while the restorer process answers', []);
   readonly acceleratorUtilization = this.gauge(
     'accelerator_utilization_ratio',
-    'Share of time the accelerator computes',
+    'Share of time the accelerator computes, 0 to 1; device cpu = share of all cores the restorer process uses',
     ['device'],
   );
-  readonly acceleratorMemory = this.gauge('accelerator_memory_used_bytes', 'Accelerator memory in use', [
-    'device',
+  readonly acceleratorMemory = this.gauge(
+    'accelerator_memory_used_bytes',
+    'Accelerator memory in use; device cpu = resident memory of the restorer process',
+    ['device'],
+  );
+  readonly acceleratorMemoryTotal = this.gauge(
+    'accelerator_memory_total_bytes',
+    'Accelerator memory there is; device cpu = what the host or the container allows',
+    ['device'],
+  );
+  readonly diskFree = this.gauge('disk_free_bytes', 'Space left where the gateway writes', ['directory']);
+  readonly diskSize = this.gauge('disk_size_bytes', 'Size of the file system the gateway writes to', [
+    'directory',
   ]);
+  readonly certificateEnd = this.gauge(
+    'certificate_not_after_timestamp_seconds',
+    'Unix time at which the TLS certificate ends; absent without TLS',
+    [],
+  );
   readonly httpDuration = this.histogram('http_request_duration_seconds', 'Time to answer an HTTP request', [
     'method',
     'route',
@@ -78,6 +140,25 @@ export class Metrics {
     collectDefaultMetrics({ register: this.registry });
   }
 
+  /** Gives a new stream's counters their zero, so that the first event already counts as an increase. */
+  declare(stream: string): void {
+    for (const outcome of OUTCOMES) this.frames.inc({ stream, outcome }, 0);
+    for (const cause of DROP_CAUSES) this.drops.inc({ stream, cause }, 0);
+    this.sourceReconnects.inc({ stream }, 0);
+    this.sourceConnects.inc({ stream }, 0);
+  }
+
+  /** What a report says of the picture itself. */
+  observePicture(stream: string, { unchanged, quality }: Pick<StreamReport, 'unchanged' | 'quality'>): void {
+    this.unchanged.set({ stream }, unchanged);
+    if (!quality) return;
+    for (const side of SIDES) {
+      this.noise.set({ stream, side }, quality[side].noise);
+      this.blockiness.set({ stream, side }, quality[side].blockiness);
+      this.flicker.set({ stream, side }, quality[side].flicker);
+    }
+  }
+
   /** Drops every series of a removed stream. */
   async forget(stream: string): Promise<void> {
     for (const metric of this.registry.getMetricsAsArray() as unknown as Series[]) {
@@ -88,12 +169,17 @@ export class Metrics {
     }
   }
 
-  private histogram<L extends string>(name: string, help: string, labelNames: L[]): Histogram<L> {
+  private histogram<L extends string>(
+    name: string,
+    help: string,
+    labelNames: L[],
+    buckets = LATENCY_BUCKETS,
+  ): Histogram<L> {
     return new Histogram({
       name: `clearway_${name}`,
       help,
       labelNames,
-      buckets: LATENCY_BUCKETS,
+      buckets,
       registers: [this.registry],
     });
   }

@@ -67,6 +67,9 @@ export class FakeControl implements Control {
     this.#onRemoved.add(listener);
     return () => this.#onRemoved.delete(listener);
   }
+  trace(name: string, seconds: number): object | undefined {
+    return this.streams.has(name) ? { otherData: { stream: name, seconds }, traceEvents: [] } : undefined;
+  }
   reportViewerLatency(stream: string, protocol: 'webrtc' | 'hls', samples: number[]): void {
     this.reported.push({ stream, protocol, samples });
   }

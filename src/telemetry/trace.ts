@@ -1,0 +1,111 @@
+import type { StreamReport } from '../contracts/restorer.ts';
+import { STAGES, type Stage } from '../contracts/stream.ts';
+
+/** Timings older than this are let go, ms. */
+const KEEP = 60_000;
+
+type Timings = Pick<StreamReport, 'arrivals' | 'total' | 'stages' | 'restored'>;
+
+/** One event of the Trace Event Format (Chrome, Perfetto); times in µs. */
+interface TraceEvent {
+  name: string;
+  ph: 'X' | 'M';
+  pid: number;
+  tid: number;
+  ts?: number;
+  dur?: number;
+  args?: Record<string, unknown>;
+}
+
+export interface Trace {
+  displayTimeUnit: 'ms';
+  /** Where time 0 is, ISO 8601, and what was traced. */
+  otherData: { stream: string; begin: string; frames: number };
+  traceEvents: TraceEvent[];
+}
+
+const PROCESS = 1;
+/** A row of the picture per stage, and one for the whole frame above them. */
+const ROWS = ['frame', ...STAGES] as const;
+
+/** The last minute of every stream's frame timings. */
+export class Traces {
+  private readonly recent = new Map<string, { at: number; timings: Timings }[]>();
+
+  /** `at` in Unix ms. */
+  add(report: StreamReport, at: number): void {
+    const { stream, arrivals, total, stages, restored } = report;
+    const kept = (this.recent.get(stream) ?? []).filter((entry) => at - entry.at < KEEP);
+    kept.push({ at, timings: { arrivals, total, stages, restored } });
+    this.recent.set(stream, kept);
+  }
+
+  forget(stream: string): void {
+    this.recent.delete(stream);
+  }
+
+  /**
+   * Every frame published in the last `seconds` (1 to 60) as a trace that chrome://tracing and ui.perfetto.dev open.
+   * `now` in Unix ms.
+   */
+  take(stream: string, seconds: number, now: number): Trace {
+    const entries = (this.recent.get(stream) ?? []).filter((entry) => now - entry.at <= seconds * 1000);
+    const begin = Math.min(now, ...entries.flatMap(({ timings }) => timings.arrivals.slice(0, 1)));
+    const frames = entries.flatMap(({ timings }) =>
+      timings.arrivals.map((arrival, index) => frameEvents(timings, index, (arrival - begin) * 1000)),
+    );
+    return {
+      displayTimeUnit: 'ms',
+      otherData: { stream, begin: new Date(begin).toISOString(), frames: frames.length },
+      traceEvents: [...rowNames(stream), ...frames.flat()],
+    };
+  }
+}
+
+function rowNames(stream: string): TraceEvent[] {
+  const named = (name: string, tid: number, args: Record<string, unknown>): TraceEvent => ({
+    name,
+    ph: 'M',
+    pid: PROCESS,
+    tid,
+    args,
+  });
+  return [
+    named('process_name', 0, { name: `stream ${stream}` }),
+    ...ROWS.flatMap((row, tid) => [
+      named('thread_name', tid, { name: row }),
+      named('thread_sort_index', tid, { sort_index: tid }),
+    ]),
+  ];
+}
+
+/** Stages follow one another from the arrival on, but encoding, which ends with the frame: a wait may come before it. */
+function frameEvents({ stages, total }: Timings, index: number, arrival: number): TraceEvent[] {
+  const duration = (stage: Stage) => (stages[stage][index] ?? 0) * 1000;
+  const whole = (total[index] ?? 0) * 1000;
+  const slice = (
+    name: string,
+    tid: number,
+    ts: number,
+    dur: number,
+    args?: Record<string, unknown>,
+  ): TraceEvent => ({
+    name,
+    ph: 'X',
+    pid: PROCESS,
+    tid,
+    ts: Math.round(ts),
+    dur: Math.round(dur),
+    ...(args ? { args } : {}),
+  });
+  const outcome = duration('restore') > 0 ? 'restored' : 'passthrough';
+  const events = [slice(outcome, 0, arrival, whole, { latency_ms: Math.round(whole / 10) / 100 })];
+  let at = arrival;
+  for (const stage of STAGES) {
+    const took = duration(stage);
+    if (stage === 'encode') at = Math.max(at, arrival + whole - took);
+    if (took > 0) events.push(slice(stage, ROWS.indexOf(stage), at, took));
+    at += took;
+  }
+  return events;
+}
