@@ -21,8 +21,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-BLEND = 0.7  # share of the previous picture where nothing happens
-ABSOLUTE = (0.5, 1.0)  # 8-bit steps: the gate is open below the first, closed above the second
+BLEND = 0.6  # share of the previous picture where nothing happens
+ABSOLUTE = (0.4, 0.9)  # 8-bit steps: the gate is open below the first, closed above the second
 SIGNED = (0.15, 0.35)
 PIXEL = (2.0, 4.0)
 
