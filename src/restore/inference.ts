@@ -21,8 +21,8 @@ export interface Job {
 }
 
 /**
- * One accelerator, shared by the streams of this process: earliest deadline first, one run at a time (concurrent
- * runs crash the WebGPU provider, and on a CPU they only slow each other down).
+ * One accelerator, shared by the streams of this process: earliest deadline first but a stream's frames in order, one
+ * run at a time (concurrent runs crash the WebGPU provider, and on a CPU they only slow each other down).
  */
 export class Inference {
   readonly ready: Promise<Accelerator>;
@@ -48,7 +48,9 @@ export class Inference {
   }
 
   submit(job: Job): void {
-    const later = this.queue.findIndex((other) => other.deadline > job.deadline);
+    // Never before its own stream's: B-frames are older in arrival than the picture shown before them.
+    const own = this.queue.findLastIndex(({ stream }) => stream === job.stream);
+    const later = this.queue.findIndex(({ deadline }, at) => at > own && deadline > job.deadline);
     this.queue.splice(later === -1 ? this.queue.length : later, 0, job);
     this.pump();
   }
@@ -94,8 +96,9 @@ export class Inference {
   private finish(result: FrameDone): void {
     const { job } = this.running!;
     this.running = undefined;
-    this.pump();
+    // First, since a job that is dispatched counts on the results before it.
     job.done(result);
+    this.pump();
   }
 
   private post(command: InferenceCommand, transfer: ArrayBuffer[] = []): void {

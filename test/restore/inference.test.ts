@@ -1,0 +1,49 @@
+import assert from 'node:assert/strict';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { Inference, type Job } from '../../src/restore/inference.ts';
+
+const WIDTH = 64;
+const HEIGHT = 64;
+const BYTES = (WIDTH * HEIGHT * 3) / 2;
+
+test('the earliest deadline runs first, but a stream keeps its order, and one result comes before the next run', async () => {
+  const inference = new Inference(
+    { models: join(import.meta.dirname, '../fixtures/models'), provider: 'cpu', threads: 1 },
+    (error) => assert.fail(error),
+  );
+  await inference.ready;
+  const log: string[] = [];
+  const finished = Promise.withResolvers<void>();
+  const job = (stream: string, number: number, deadline: number): Job => ({
+    stream,
+    deadline,
+    dispatch() {
+      log.push(`run ${stream}${number}`);
+      return {
+        model: 'brighten',
+        picture: new ArrayBuffer(BYTES),
+        out: new ArrayBuffer(BYTES),
+        source: undefined,
+        request: { width: WIDTH, height: HEIGHT, strength: 1, smoothing: 0, restore: true, fresh: false },
+      };
+    },
+    done() {
+      log.push(`done ${stream}${number}`);
+      if (log.length === 10) finished.resolve();
+    },
+    cancelled: () => assert.fail('nothing was withdrawn'),
+  });
+  // Runs at once; the others wait. A B-frame (a2, a3) came earlier than the picture it is shown after.
+  inference.submit(job('a', 0, 1000));
+  inference.submit(job('a', 1, 1120));
+  inference.submit(job('a', 2, 1040));
+  inference.submit(job('a', 3, 1080));
+  inference.submit(job('b', 0, 1050));
+  await finished.promise;
+  await inference.close();
+  assert.deepEqual(
+    log,
+    ['a0', 'b0', 'a1', 'a2', 'a3'].flatMap((name) => [`run ${name}`, `done ${name}`]),
+  );
+});
