@@ -36,7 +36,7 @@ async function startGateway(camera: RtspCamera, settings: string): Promise<Gatew
   const [http, rtmp] = [await freePort(), await freePort()];
   await writeFile(
     path,
-    `http: { port: ${http} }\nrtmp: { port: ${rtmp} }\nstreams:\n  cam: { source: "${camera.url}", ${settings} }\n`,
+    `log: { level: warn }\nhttp: { port: ${http} }\nrtmp: { port: ${rtmp} }\nstreams:\n  cam: { source: "${camera.url}", ${settings} }\n`,
   );
   const gateway = await Gateway.start({ config: path, logger: silentLogger, root: ROOT });
   await unit(gateway);
