@@ -60,6 +60,26 @@ export const TEST_TOOLS = [
     packages: { apt: ['chromium'], dnf: ['chromium'], pacman: ['chromium'], brew: ['--cask', 'chromium'] },
   },
   {
+    name: 'prometheus',
+    present: () => which('prometheus') !== undefined && which('promtool') !== undefined,
+    packages: {
+      apt: ['prometheus'],
+      dnf: ['golang-github-prometheus'],
+      pacman: ['prometheus'],
+      brew: ['prometheus'],
+    },
+  },
+  {
+    name: 'alertmanager',
+    present: () => (which('prometheus-alertmanager') ?? which('alertmanager')) !== undefined,
+    packages: {
+      apt: ['prometheus-alertmanager'],
+      dnf: ['golang-github-prometheus-alertmanager'],
+      pacman: ['alertmanager'],
+      brew: ['alertmanager'],
+    },
+  },
+  {
     name: 'openssl',
     present: () => which('openssl') !== undefined,
     packages: { apt: ['openssl'], dnf: ['openssl'], pacman: ['openssl'], brew: ['openssl'] },

@@ -135,6 +135,11 @@ export class Metrics {
     ['stream'],
   );
 
+  constructor() {
+    // A metric without labels starts at 0, which would be a certificate that ended in 1970.
+    this.certificateEnd.remove();
+  }
+
   /** Adds this process's own: CPU, memory, event-loop lag, garbage collection (`process_*`, `nodejs_*`). */
   collectProcess(): void {
     collectDefaultMetrics({ register: this.registry });

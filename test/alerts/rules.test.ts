@@ -1,0 +1,59 @@
+import assert from 'node:assert/strict';
+import { execFile } from 'node:child_process';
+import { readFileSync } from 'node:fs';
+import { describe, it } from 'node:test';
+import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
+import { PROMETHEUS_CONFIG, readRules, rulesOf } from '../support/alert-rules.ts';
+
+const path = (name: string) => fileURLToPath(new URL(name, import.meta.url));
+const run = promisify(execFile);
+const alerts = rulesOf(readRules('alerts.yml'));
+
+describe('Prometheus rules', () => {
+  it('are valid to promtool, as is the configuration that names them', async () => {
+    await run('promtool', ['check', 'config', `${PROMETHEUS_CONFIG}prometheus.yml`]);
+  });
+
+  it('fire when they should and name whom they are about', async () => {
+    const { stdout } = await run('promtool', ['test', 'rules', path('rules.promtool.yml')]);
+    assert.match(stdout, /SUCCESS/);
+  });
+
+  it('are each tested for firing', () => {
+    const tested = readFileSync(path('rules.promtool.yml'), 'utf8');
+    for (const { alert } of alerts) {
+      assert.match(tested, new RegExp(`alertname: ${alert}\n +eval_time: \\S+\n +exp_alerts:`), alert);
+    }
+  });
+
+  it('carry severity, summary and a section of the runbook', () => {
+    const runbook = readFileSync(path('../../docs/runbook.md'), 'utf8');
+    const sections = new Set([...runbook.matchAll(/^## (\w+)$/gm)].map(([, name]) => name));
+    for (const { alert, expr, labels, annotations } of alerts) {
+      assert.match(labels?.severity ?? '', /^(critical|warning)$/, alert);
+      assert.equal(annotations?.runbook_url, `docs/runbook.md#${alert?.toLowerCase()}`);
+      assert.ok(sections.has(alert), `docs/runbook.md has a section ${alert}`);
+      if (/stream/.test(expr))
+        assert.match(annotations?.summary ?? '', /^\{\{ \$labels\.stream \}\}: /, alert);
+    }
+    const known = new Set(alerts.map(({ alert }) => alert));
+    for (const section of sections) assert.ok(known.has(section), `there is no alert ${section}`);
+  });
+
+  it('write the latency objective once, as a bound the histogram has', () => {
+    const text = readFileSync(`${PROMETHEUS_CONFIG}recording.yml`, 'utf8') + JSON.stringify(alerts);
+    assert.equal(text.match(/frame_latency_seconds_bucket\{le=/g)?.length, 1);
+  });
+});
+
+describe('the Alertmanager example', () => {
+  it('is valid to amtool and inhibits only alerts that exist', async () => {
+    const file = path('../../config/alertmanager/alertmanager.yml');
+    await run('amtool', ['check-config', file]);
+    const names = new Set(alerts.map(({ alert }) => alert));
+    for (const [, list] of readFileSync(file, 'utf8').matchAll(/alertname!?=~?"([^"]+)"/g)) {
+      for (const name of list!.split('|')) assert.ok(names.has(name), name);
+    }
+  });
+});
