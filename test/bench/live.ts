@@ -13,6 +13,7 @@ import type { AccessUnit } from '../../src/contracts/media.ts';
 import type { StreamReport } from '../../src/contracts/restorer.ts';
 import { Gateway } from '../../src/gateway.ts';
 import { silentLogger } from '../../src/telemetry/log.ts';
+import { startGateway as startGatewayProcess } from '../support/gateway.ts';
 import { freePort } from '../support/ports.ts';
 import { type RtspCamera, startRtspCamera } from '../support/rtsp-camera.ts';
 import { cpuSeconds, describeHost, quantile, residentMiB, slope } from './host.ts';
@@ -229,8 +230,13 @@ const scenarios: Record<string, () => Promise<void>> = {
   },
   async soak() {
     await using camera = await startRtspCamera({ width: 640, height: 360, rate: 25, bitrate: 600 });
-    const gateway = await startGateway(camera, 'model: lite, height: 360');
-    const pids = { gateway: process.pid, restorer: gateway.restorer.pid! };
+    // A process of its own: this one holds the players.
+    await using gateway = await startGatewayProcess({
+      log: { level: 'warn' },
+      streams: { cam: { source: camera.url, model: 'lite', height: 360 } },
+    });
+    await gateway.until('cam', ({ state }) => state === 'live');
+    const pids = { gateway: gateway.pid, restorer: await gateway.restorer() };
     const points = { gateway: [] as [number, number][], restorer: [] as [number, number][] };
     const began = performance.now();
     let visits = 0;
@@ -247,14 +253,12 @@ const scenarios: Record<string, () => Promise<void>> = {
       const media = playlist.split('\n').find((line) => line.startsWith('restored/'));
       if (media) await (await fetch(`${gateway.url}/hls/cam/${media}`)).text();
       visits++;
-      globalThis.gc?.();
       // The first minute fills pools and caches.
       if (minutes > Math.min(1, SOAK_MINUTES / 4)) {
         for (const part of ['gateway', 'restorer'] as const)
           points[part].push([minutes, residentMiB(pids[part])]);
       }
     }
-    await gateway.close();
     for (const part of ['gateway', 'restorer'] as const) {
       const { slope: perMinute, error } = slope(points[part]);
       const sizes = points[part].map(([, mib]) => mib);
