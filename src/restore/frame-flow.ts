@@ -1,4 +1,3 @@
-import { errorInfo } from '../contracts/errors.ts';
 import { CLOCK_RATE } from '../contracts/media.ts';
 import type { RestoreSettings } from '../contracts/restorer.ts';
 import type { Logger } from '../telemetry/log.ts';
@@ -45,7 +44,7 @@ export interface FlowParts {
   ladder(): Ladder;
   /** Encodes in turn, after whatever else uses the encoders. */
   inEncoderTurn(work: () => Promise<void>): void;
-  /** A frame is finished: encode and send it. */
+  /** A frame is finished: encode and send it. Rejects, having said why, when nothing of it could be sent. */
   publish(frame: FinishedFrame): Promise<void>;
 }
 
@@ -247,7 +246,7 @@ export class FrameFlow {
     meta: FrameMeta,
     { restored, source, outcome, began, restore, smooth }: Finished,
   ): Promise<void> {
-    const { report, logger, stream } = this.parts;
+    const { report } = this.parts;
     const { width, height, pts, arrival, decoded } = meta;
     const picture = new Uint8Array(restored);
     // A frame that was not restored is its own source.
@@ -268,9 +267,8 @@ export class FrameFlow {
     const start = now();
     try {
       await this.parts.publish(frame);
-    } catch (error) {
+    } catch {
       report.drop('encoder');
-      logger.warn({ stream, error: errorInfo(error) }, 'encoding failed');
       return;
     }
     const end = now();

@@ -54,6 +54,8 @@ export class Pipeline {
   private input: SourceInfo | undefined;
   /** The session has shown a picture. */
   private live = false;
+  /** The last frame could not be encoded in every rendition; said once, not for each frame. */
+  private encoderFailing = false;
   /** Everything that uses the encoders, one after another. */
   private encoding: Promise<void> = Promise.resolve();
 
@@ -255,7 +257,11 @@ export class Pipeline {
 
   private async publish(frame: FinishedFrame): Promise<void> {
     const { stream, session } = this;
-    const units = await this.renditions.encode(frame, this.fps);
+    const { units, failures } = await this.renditions.encode(frame, this.fps);
+    if (failures.length > 0 && !this.encoderFailing)
+      this.host.logger.warn({ stream, error: errorInfo(failures[0]) }, 'encoding failed');
+    this.encoderFailing = failures.length > 0;
+    if (units.length === 0 && failures.length > 0) throw failures[0];
     if (session === 0) return;
     for (const unit of units) this.host.send({ t: 'unit', stream, session, unit });
     // Audio never waits longer than the picture may take.

@@ -13,6 +13,13 @@ export interface FinishedFrame {
   outcome: AccessUnit['outcome'];
 }
 
+/** What became of one frame. */
+export interface EncodedFrame {
+  units: AccessUnit[];
+  /** Errors of the renditions that could not be encoded. */
+  failures: unknown[];
+}
+
 interface Encoding {
   encoder: H264Encoder | undefined;
   bitrate: number;
@@ -71,11 +78,17 @@ export class Renditions {
     encoding.encoder?.bound(bps);
   }
 
-  async encode(frame: FinishedFrame, fps: number): Promise<AccessUnit[]> {
-    const units: Promise<AccessUnit | undefined>[] = [];
-    for (const [rendition, encoding] of this.encodings)
-      units.push(this.encodeOne(rendition, encoding, frame, fps));
-    return (await Promise.all(units)).filter((unit) => unit !== undefined);
+  /** Resolves once every encoder is done with the frame: one that fails neither holds up nor loses the others. */
+  async encode(frame: FinishedFrame, fps: number): Promise<EncodedFrame> {
+    const settled = await Promise.allSettled(
+      [...this.encodings].map(([rendition, encoding]) => this.encodeOne(rendition, encoding, frame, fps)),
+    );
+    const encoded: EncodedFrame = { units: [], failures: [] };
+    for (const result of settled) {
+      if (result.status === 'rejected') encoded.failures.push(result.reason);
+      else if (result.value) encoded.units.push(result.value);
+    }
+    return encoded;
   }
 
   close(): void {

@@ -142,7 +142,7 @@ test('strength, smoothing and model change without a break in the picture', asyn
 });
 
 test('frames that would miss their deadline pass through, and the stream steps down', async () => {
-  start('d', { latencyBudget: 1 });
+  start('d', { latencyBudget: 0 });
   restorer.send({ t: 'watch', stream: 'd', renditions: ['restored'], opus: false, aac: false });
   const reports: StreamReport[] = [];
   await collect('d', (event) => {
