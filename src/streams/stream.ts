@@ -19,9 +19,12 @@ const STALL_TIMEOUT = 5;
 /** Reports (seconds) without a picture before a live stream counts as degraded. */
 const SILENT_REPORTS = 2;
 
+/** Unique among all streams: what one still sends that was removed is not taken for its successor of the same name. */
+let nextSession = 1;
+
 /** What a stream needs of the gateway. */
 export interface StreamHost {
-  restorer: RestorerClient;
+  restorer: Pick<RestorerClient, 'send' | 'ready'>;
   logger: Logger;
   /** The URL to open now; undefined while there is nothing to open (nobody pushes). Throws CLEARWAY_URL_REFUSED. */
   open(): Promise<string | undefined>;
@@ -54,7 +57,7 @@ export class Stream implements PublishedStream {
   private failures = 0;
   private reconnects = 0;
   private attempts = 0;
-  private session = 0;
+  private session: number | undefined;
   private liveSince: number | undefined;
   private silent = 0;
   private report: StreamReport | undefined;
@@ -130,8 +133,7 @@ export class Stream implements PublishedStream {
     this.told = undefined;
     this.snapshots.failAll(errorInfo(restorerDownError(cause)));
     if (this.state !== 'connecting' && this.state !== 'live' && this.state !== 'degraded') return;
-    this.liveSince = undefined;
-    clearTimeout(this.timer);
+    this.endSession();
     this.enter('backoff', `the restorer is restarting (${cause})`, errorInfo(restorerDownError(cause)));
   }
 
@@ -140,6 +142,7 @@ export class Stream implements PublishedStream {
     if (this.state === 'disabled') return;
     clearTimeout(this.timer);
     if (this.wanted) void this.connect('the restorer is ready');
+    else this.enter('idle', 'nobody is watching');
   }
 
   /** Takes new settings over: what need not reconnect does not. */
@@ -151,12 +154,14 @@ export class Stream implements PublishedStream {
     );
     if (reopen) {
       this.disconnect();
+      this.input = undefined;
+      this.report = undefined;
       this.failures = 0;
       this.enter('idle', 'its configuration changed');
       this.wake('its configuration changed');
     } else {
       this.host.restorer.send({ t: 'settings', stream: this.name, settings: this.settings });
-      for (const [rendition, wish] of this.wishes) this.onBitrate(rendition, wish);
+      for (const rendition of this.told?.renditions ?? []) this.tellBitrate(rendition);
       this.host.changed(this.status);
     }
   }
@@ -234,7 +239,8 @@ export class Stream implements PublishedStream {
 
   private async connect(cause: string): Promise<void> {
     clearTimeout(this.timer);
-    const session = ++this.session;
+    const session = nextSession++;
+    this.session = session;
     this.enter('connecting', cause);
     let url: string | undefined;
     try {
@@ -265,26 +271,26 @@ export class Stream implements PublishedStream {
     });
     this.told = undefined;
     this.tellDemand();
-    for (const [rendition, bps] of this.bitrates) {
-      this.host.restorer.send({ t: 'bitrate', stream: this.name, rendition, bps });
-    }
   }
 
   private disconnect(): void {
-    clearTimeout(this.timer);
-    this.session++;
-    this.liveSince = undefined;
+    this.endSession();
     this.told = undefined;
     this.host.restorer.send({ t: 'stop', stream: this.name });
   }
 
-  private onEnded(error: ErrorInfo): void {
+  /** Nothing of the current session, and no timer, counts any more. */
+  private endSession(): void {
     clearTimeout(this.timer);
+    this.session = undefined;
+    this.liveSince = undefined;
     this.lingering = false;
+  }
+
+  private onEnded(error: ErrorInfo): void {
     const sound = this.liveSince !== undefined && performance.now() - this.liveSince > SOUND;
     this.failures = sound ? 1 : this.failures + 1;
-    this.liveSince = undefined;
-    this.session++;
+    this.endSession();
     const wait = retryDelay(this.failures);
     this.retryAt = new Date(Date.now() + wait);
     this.enter('backoff', error.message, error);
@@ -341,10 +347,18 @@ export class Stream implements PublishedStream {
     if (this.told && JSON.stringify(this.told) === JSON.stringify(demand)) return;
     this.told = demand;
     this.host.restorer.send({ t: 'watch', stream: this.name, ...demand });
+    // A rendition that was not encoded until now knows nothing of what was told before.
+    this.bitrates.clear();
+    for (const rendition of demand.renditions) this.tellBitrate(rendition);
   }
 
   private onBitrate(rendition: Rendition, wish: number | undefined): void {
     this.wishes.set(rendition, wish);
+    this.tellBitrate(rendition);
+  }
+
+  private tellBitrate(rendition: Rendition): void {
+    const wish = this.wishes.get(rendition);
     const { min, start, max } = this.config.bitrate;
     const factor = rendition === 'compare' ? 2 : 1;
     const bps = Math.round(Math.min(max * factor, Math.max(min * factor, wish ?? start * factor)));

@@ -1,0 +1,108 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { type StreamConfigInput, streamSchema } from '../../src/config/schema.ts';
+import type { RestorerCommand } from '../../src/contracts/restorer.ts';
+import { Stream } from '../../src/streams/stream.ts';
+import { silentLogger } from '../../src/telemetry/log.ts';
+
+const SINK = { rendition: 'restored', sink: { video() {} } } as const;
+const INPUT = { width: 64, height: 48, codec: 'h264', fps: 25, hasAudio: true };
+
+/** A stream whose restorer only writes down what it is told. */
+class Rig {
+  readonly commands: RestorerCommand[] = [];
+  readonly stream: Stream;
+
+  constructor(config: Partial<StreamConfigInput> = {}) {
+    this.stream = new Stream('cam', this.config(config), {
+      restorer: {
+        send: (command) => this.commands.push(command),
+        ready: { t: 'ready', provider: 'cpu', models: [], speeds: {} },
+      },
+      logger: silentLogger,
+      open: async () => 'rtsp://127.0.0.1/cam',
+      viewers: () => ({ webrtc: 0, hls: 0 }),
+      reconnecting() {},
+      changed() {},
+    });
+  }
+
+  config(changes: Partial<StreamConfigInput>) {
+    return streamSchema.parse({ source: 'rtsp://127.0.0.1/cam', ...changes });
+  }
+
+  /** All commands of a kind. */
+  of<T extends RestorerCommand['t']>(t: T): Extract<RestorerCommand, { t: T }>[] {
+    return this.commands.filter((command) => command.t === t) as Extract<RestorerCommand, { t: T }>[];
+  }
+
+  async settle(): Promise<void> {
+    await new Promise(setImmediate);
+  }
+
+  live(): void {
+    const { session } = this.of('start').at(-1)!;
+    this.stream.onEvent({ t: 'live', stream: 'cam', session, input: INPUT });
+  }
+
+  [Symbol.dispose](): void {
+    this.stream.close();
+  }
+}
+
+for (const leaves of ['before the restorer dies', 'while the restorer is down'] as const) {
+  test(`a viewer who left ${leaves} leaves an on-demand stream that the next viewer can wake`, async () => {
+    using rig = new Rig({ onDemand: true });
+    rig.stream.wake('configured');
+    const viewer = rig.stream.subscribe(SINK);
+    await rig.settle();
+    rig.live();
+    if (leaves === 'before the restorer dies') viewer.close();
+    rig.stream.restorerDown('killed');
+    if (leaves === 'while the restorer is down') viewer.close();
+    rig.stream.restorerReady();
+    await rig.settle();
+    assert.equal(rig.stream.status.state, 'idle');
+    rig.stream.subscribe(SINK);
+    await rig.settle();
+    assert.equal(rig.of('start').length, 2);
+    assert.equal(rig.stream.status.state, 'connecting');
+  });
+}
+
+test('what an earlier stream of the same name still sends is not taken for this one', async () => {
+  using first = new Rig();
+  first.stream.wake('configured');
+  await first.settle();
+  const { session } = first.of('start')[0]!;
+  using second = new Rig();
+  second.stream.wake('configured');
+  await second.settle();
+  second.stream.onEvent({ t: 'live', stream: 'cam', session, input: INPUT });
+  assert.equal(second.stream.status.state, 'connecting');
+});
+
+test('a changed source is not described by what the old one was', async () => {
+  using rig = new Rig();
+  rig.stream.wake('configured');
+  await rig.settle();
+  rig.live();
+  assert.equal(rig.stream.hasAudio, true);
+  rig.stream.reconfigure(rig.config({ source: 'rtsp://127.0.0.1/other' }));
+  assert.equal(rig.stream.hasAudio, undefined);
+  assert.equal(rig.stream.status.input, undefined);
+});
+
+test('a changed bitrate reaches renditions nobody has wished for, and those watched again', async () => {
+  using rig = new Rig();
+  rig.stream.wake('configured');
+  await rig.settle();
+  rig.live();
+  rig.stream.reconfigure(rig.config({ bitrate: { start: 900_000 } }));
+  const told = () => rig.of('bitrate').findLast(({ rendition }) => rendition === 'restored')?.bps;
+  assert.equal(told(), 900_000);
+  rig.stream.subscribe({ ...SINK, rendition: 'compare' });
+  const watch = rig.commands.findLastIndex(({ t }) => t === 'watch');
+  const after = rig.commands.slice(watch).filter((command) => command.t === 'bitrate');
+  assert.equal(after.find(({ rendition }) => rendition === 'compare')?.bps, 1_800_000);
+});
