@@ -34,6 +34,12 @@ export async function watchWhep(
   return { page, video };
 }
 
+/** Ends every WHEP session of a page, as a player does that is closed properly. */
+export async function leaveWhep(page: Page, gateway: RunningGateway): Promise<void> {
+  const locations = await page.evaluate(() => Object.values(window.players).map(({ location }) => location));
+  for (const location of locations) await gateway.api('DELETE', location);
+}
+
 /** Watches over low-latency HLS with hls.js. */
 export async function watchHls(page: Page, gateway: RunningGateway, stream: string): Promise<Viewer> {
   await page.evaluate(await readFile(HLS_JS, 'utf8'));

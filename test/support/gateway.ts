@@ -76,11 +76,14 @@ export async function refusedStart(configPath: string): Promise<{ code: number |
 /** Ports of this process's own, so that test files may run side by side. */
 export function withFreePorts(config: ConfigInput, rtmpPort: number): ConfigInput {
   const first = 41_000 + (process.pid % 20) * 50;
+  const { streams, ...settings } = config;
   return {
-    ...config,
+    ...settings,
     http: { port: 0, ...config.http },
     rtmp: { port: rtmpPort, ...config.rtmp },
     webrtc: { workers: 1, portRange: [first, first + 49], ...config.webrtc },
+    // Last, so that a test may append one.
+    streams: streams ?? {},
   };
 }
 
