@@ -145,12 +145,13 @@ export class Metrics {
     collectDefaultMetrics({ register: this.registry });
   }
 
-  /** Gives a new stream's counters their zero, so that the first event already counts as an increase. */
+  /** Gives a new stream's counts their zero, so that the first event already counts as an increase. */
   declare(stream: string): void {
     for (const outcome of OUTCOMES) this.frames.inc({ stream, outcome }, 0);
     for (const cause of DROP_CAUSES) this.drops.inc({ stream, cause }, 0);
     this.sourceReconnects.inc({ stream }, 0);
     this.sourceConnects.inc({ stream }, 0);
+    for (const protocol of ['webrtc', 'hls']) this.viewers.set({ stream, protocol }, 0);
   }
 
   /** What a report says of the picture itself. */
