@@ -8,8 +8,8 @@ export const MAX_PIXELS = 36_000_000;
 /** Samples per second of the decoded audio, which is stereo. */
 export const AUDIO_RATE = 48_000;
 
-/** Microseconds without a byte from the network after which ffmpeg gives up. */
-const NETWORK_TIMEOUT = '10000000';
+/** Microseconds without a byte from the network after which ffmpeg gives up: after our own watchdogs, which say it better. */
+const NETWORK_TIMEOUT = '20000000';
 
 /** What a URL of each scheme may lead ffmpeg to open: a playlist or a redirect never reaches a local file. */
 const PROTOCOLS: Record<string, string> = {
