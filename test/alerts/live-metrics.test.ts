@@ -160,6 +160,25 @@ describe('rules and dashboard against a real gateway', () => {
     assert.ok(unchanged(seen, 'gate') < 2, `gate unchanged for ${unchanged(seen, 'gate')} s`);
   });
 
+  it('the last seconds of a stream come as a trace, each stage inside its frame', TIMEOUT, async () => {
+    const { body } = await gateway.api('GET', '/api/v1/streams/gate/trace?seconds=20');
+    const { traceEvents } = body as { traceEvents: { name: string; ph: string; ts: number; dur: number }[] };
+    const slices = traceEvents.filter(({ ph }) => ph === 'X');
+    let frame = slices[0];
+    assert.ok(frame && slices.length > 20);
+    for (const slice of slices) {
+      if (slice.name === 'restored' || slice.name === 'passthrough') frame = slice;
+      // Times of three threads and a process are compared, to a few milliseconds.
+      else
+        assert.ok(slice.ts >= frame.ts && slice.ts + slice.dur <= frame.ts + frame.dur + 10_000, slice.name);
+    }
+    const stages = new Set(slices.map(({ name }) => name));
+    assert.ok(
+      ['decode', 'restore', 'encode'].every((stage) => stages.has(stage)),
+      [...stages].join(),
+    );
+  });
+
   it('one stream has a bounded number of series, and they go with it', TIMEOUT, async () => {
     const own = (seen: Sample[]) => seen.filter(({ labels }) => labels.stream === 'gate');
     assert.ok(own((await scrape()).samples).length < 250);

@@ -144,6 +144,17 @@ describe('/api/v1', { timeout: 120_000 }, () => {
     assert.ok(Number(refused[0]?.after) >= 1);
   });
 
+  it('gives a trace of the seconds asked for', async () => {
+    const whole = await call('/api/v1/streams/gate/trace');
+    assert.deepEqual(whole.body.otherData, { stream: 'gate', seconds: 60 });
+    const short = await call('/api/v1/streams/gate/trace?seconds=5');
+    assert.deepEqual(short.body.otherData, { stream: 'gate', seconds: 5 });
+    for (const seconds of ['0', '61', '-1', '1e1', 'all']) {
+      assert.equal((await call(`/api/v1/streams/gate/trace?seconds=${seconds}`)).status, 400, seconds);
+    }
+    assert.equal((await call('/api/v1/streams/nobody/trace')).status, 404);
+  });
+
   it('lists models and tells the time', async () => {
     assert.equal(((await call('/api/v1/models')).body as unknown as { name: string }[])[0]?.name, 'lite');
     const before = Date.now();

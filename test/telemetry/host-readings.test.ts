@@ -1,0 +1,65 @@
+import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
+import { rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import { describe, it } from 'node:test';
+import { HostReadings } from '../../src/telemetry/host-readings.ts';
+import { Metrics } from '../../src/telemetry/metrics.ts';
+import { temporaryDirectory } from '../support/ffmpeg.ts';
+
+const seriesValue = (text: string, series: string): number | undefined => {
+  const line = text.split('\n').find((line) => line.startsWith(`${series} `));
+  return line === undefined ? undefined : Number(line.slice(series.length + 1));
+};
+
+describe('HostReadings', () => {
+  it("reads the disk's room and the certificate's end, and keeps that while the file is replaced", async () => {
+    await using directory = await temporaryDirectory();
+    const certificate = join(directory.path, 'cert.pem');
+    execFileSync(
+      'openssl',
+      `req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 30 -subj /CN=test -keyout ${directory.path}/key.pem -out ${certificate}`.split(
+        ' ',
+      ),
+      { stdio: 'ignore' },
+    );
+    const metrics = new Metrics();
+    const readings = new HostReadings({
+      metrics,
+      restorerPid: () => process.pid,
+      directories: { config: directory.path, gone: '/nonexistent' },
+      certificate,
+    });
+    try {
+      // The constructor's own first reading may still be going on.
+      let text = '';
+      while (seriesValue(text, 'clearway_certificate_not_after_timestamp_seconds') === undefined) {
+        await readings.read();
+        text = await metrics.registry.metrics();
+        await new Promise((resolve) => setImmediate(resolve));
+      }
+      while (seriesValue(text, 'clearway_accelerator_memory_used_bytes{device="cpu"}') === undefined) {
+        text = await metrics.registry.metrics();
+        await new Promise((resolve) => setImmediate(resolve));
+      }
+      const days =
+        (seriesValue(text, 'clearway_certificate_not_after_timestamp_seconds')! - Date.now() / 1000) / 86_400;
+      assert.ok(days > 29.9 && days <= 30, `${days} days`);
+      const free = seriesValue(text, 'clearway_disk_free_bytes{directory="config"}')!;
+      assert.ok(free > 0 && free <= seriesValue(text, 'clearway_disk_size_bytes{directory="config"}')!);
+      assert.equal(seriesValue(text, 'clearway_disk_free_bytes{directory="gone"}'), undefined);
+      await rm(certificate);
+      await readings.read();
+      assert.ok(
+        seriesValue(await metrics.registry.metrics(), 'clearway_certificate_not_after_timestamp_seconds'),
+      );
+    } finally {
+      readings.close();
+    }
+  });
+
+  it('has no certificate to end without TLS', async () => {
+    const text = await new Metrics().registry.metrics();
+    assert.equal(seriesValue(text, 'clearway_certificate_not_after_timestamp_seconds'), undefined);
+  });
+});
