@@ -35,6 +35,12 @@ function fail(error: Error): void {
   process.exit(1);
 }
 
+/** A parent that goes while the models are opened and timed has nobody told yet: there is nothing to end in order. */
+function abandon(): void {
+  process.kill(process.pid, 'SIGKILL');
+}
+process.once('disconnect', abandon);
+
 const inference = new Inference(options, fail);
 const accelerator = await inference.ready;
 const cores = availableParallelism();
@@ -95,8 +101,12 @@ process.on('message', (command: RestorerCommand) => {
       logger.error({ stream: command.stream, error: errorInfo(error) }, `${command.t} failed`),
     );
   turns.set(command.stream, turn);
+  void turn.then(() => {
+    if (turns.get(command.stream) === turn) turns.delete(command.stream);
+  });
 });
-process.on('disconnect', () => void shutdown());
+process.off('disconnect', abandon);
+process.once('disconnect', () => void shutdown());
 // The gateway decides when to stop: a Ctrl-C in its terminal reaches the whole group.
 process.on('SIGINT', () => {});
 setInterval(() => {

@@ -26,6 +26,7 @@ export class RestorerClient extends EventEmitter<RestorerEvents> {
   private readonly logger: Logger;
   private child: ChildProcess | undefined;
   private facts: Extract<RestorerEvent, { t: 'ready' }> | undefined;
+  /** The first restorer's timings: a later one is back sooner without measuring again. */
   private measured: RestorerOptions['known'];
   private restartAfter = RESTART_FIRST;
   private startedAt = 0;
@@ -53,7 +54,7 @@ export class RestorerClient extends EventEmitter<RestorerEvents> {
     this.startedAt = performance.now();
     const child = fork(
       new URL('../restore/restorer-process.ts', import.meta.url),
-      [JSON.stringify(this.options)],
+      [JSON.stringify({ ...this.options, ...(this.measured ? { known: this.measured } : {}) })],
       {
         serialization: 'advanced',
         execArgv: [],
@@ -63,7 +64,11 @@ export class RestorerClient extends EventEmitter<RestorerEvents> {
     this.expectLife(SILENT_AT_START);
     child.on('message', (event: RestorerEvent) => this.receive(event));
     child.once('exit', (code, signal) => this.died(signal ? `killed by ${signal}` : `exit code ${code}`));
-    child.on('error', (error) => this.logger.error({ err: error }, 'restorer process'));
+    child.on('error', (error) => {
+      this.logger.error({ err: error }, 'restorer process');
+      // One that could not be started (no memory, no processes left) never exits.
+      if (child.pid === undefined) this.died(`cannot be started: ${error.message}`);
+    });
   }
 
   /** Sends a command; lost when the restorer is down, since everything is told again once it is ready. */
@@ -76,19 +81,22 @@ export class RestorerClient extends EventEmitter<RestorerEvents> {
     clearTimeout(this.restart);
     clearTimeout(this.watchdog);
     const { child } = this;
-    if (!child || child.exitCode !== null || child.signalCode !== null) return;
+    if (!child?.pid || child.exitCode !== null || child.signalCode !== null) return;
     const exited = once(child, 'exit');
-    if (child.connected) child.send({ t: 'shutdown' } satisfies RestorerCommand);
+    // One that still times its models does not listen yet, and holds nothing that has to be ended in order.
+    if (!this.facts) child.kill('SIGKILL');
+    else if (child.connected) child.send({ t: 'shutdown' } satisfies RestorerCommand);
     const kill = setTimeout(() => child.kill('SIGKILL'), STOP_GRACE);
     await exited;
     clearTimeout(kill);
   }
 
   private receive(event: RestorerEvent): void {
+    if (this.closing) return;
     this.expectLife(SILENT);
     if (event.t === 'ready') {
       this.facts = event;
-      this.measured = event;
+      this.measured = { provider: event.provider, speeds: event.speeds };
       this.emit('ready', event);
     } else if (event.t !== 'alive') this.emit('event', event);
   }

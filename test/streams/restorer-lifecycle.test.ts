@@ -1,0 +1,47 @@
+import assert from 'node:assert/strict';
+import { fork } from 'node:child_process';
+import { once } from 'node:events';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import type { RestorerOptions } from '../../src/restore/restorer-process.ts';
+import { RestorerClient } from '../../src/streams/restorer-client.ts';
+import { silentLogger } from '../../src/telemetry/log.ts';
+
+const OPTIONS: RestorerOptions = {
+  models: join(import.meta.dirname, '../fixtures/models'),
+  provider: 'cpu',
+  threads: 1,
+  log: { level: 'silent', format: 'json' },
+};
+
+test('a restorer whose gateway is gone before its models are open ends by itself', async (t) => {
+  const child = fork(
+    new URL('../../src/restore/restorer-process.ts', import.meta.url),
+    [JSON.stringify(OPTIONS)],
+    { serialization: 'advanced', execArgv: [] },
+  );
+  t.after(() => child.kill('SIGKILL'));
+  child.once('message', () => assert.fail('it was ready before the gateway was gone'));
+  child.disconnect();
+  await once(child, 'exit');
+});
+
+test('closed while it opens its models, it is not waited for', async () => {
+  const restorer = new RestorerClient(OPTIONS, silentLogger);
+  restorer.on('ready', () => assert.fail('it was waited for'));
+  restorer.start();
+  const { pid } = restorer;
+  await restorer.close();
+  assert.throws(() => process.kill(pid!, 0), { code: 'ESRCH' });
+});
+
+test('a restorer that is started again is told what the first one measured', async () => {
+  const restorer = new RestorerClient(OPTIONS, silentLogger);
+  restorer.start();
+  const [first] = await once(restorer, 'ready');
+  process.kill(restorer.pid!, 'SIGKILL');
+  const [second] = await once(restorer, 'ready');
+  await restorer.close();
+  // Two measurements never agree to the last digit.
+  assert.deepEqual(second.speeds, first.speeds);
+});
