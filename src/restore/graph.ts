@@ -1,7 +1,6 @@
 import { InferenceSession, Tensor } from 'onnxruntime-node';
-import { ClearwayError } from '../contracts/errors.ts';
-import type { Manifest, ModelFiles, RestorerManifest } from './manifest.ts';
-import { pictureBytes } from './picture.ts';
+import { type Manifest, type ModelFiles, type RestorerManifest, refused } from './manifest.ts';
+import { aligned, pictureBytes } from './picture.ts';
 
 export type Provider = 'cpu' | 'webgpu' | 'cuda' | 'tensorrt';
 
@@ -15,6 +14,8 @@ type State = Record<string, Tensor>;
 
 /** Side of the picture a graph is tried on; a multiple of every sensible alignment. */
 const PROBE_SIDE = 256;
+/** A second size, since cameras have many: a graph made for one size alone shows itself. */
+const SECOND_PROBE = { width: 320, height: 192 };
 
 /**
  * An ONNX graph opened on a provider, checked against the model contract. `run` blocks its thread
@@ -32,6 +33,24 @@ abstract class Graph<M extends Manifest> {
   async release(): Promise<void> {
     await this.session.release();
   }
+
+  protected get secondProbe(): [width: number, height: number] {
+    const { alignment } = this.manifest;
+    return [aligned(SECOND_PROBE.width, alignment), aligned(SECOND_PROBE.height, alignment)];
+  }
+
+  /** Runs the graph once and refuses it when that fails. */
+  protected async runs(width: number, height: number, run: () => Promise<unknown>): Promise<void> {
+    try {
+      await run();
+    } catch (cause) {
+      throw refused(
+        this.manifest.name,
+        `it does not run on a ${width}x${height} picture (${(cause as Error).message})`,
+        cause,
+      );
+    }
+  }
 }
 
 async function open({ manifest, graph }: ModelFiles, options: GraphOptions): Promise<InferenceSession> {
@@ -47,13 +66,6 @@ async function open({ manifest, graph }: ModelFiles, options: GraphOptions): Pro
   } catch (cause) {
     throw refused(manifest.name, `${options.provider} cannot open it (${(cause as Error).message})`, cause);
   }
-}
-
-function refused(model: string, what: string, cause?: unknown): ClearwayError {
-  return new ClearwayError('CLEARWAY_MODEL_INVALID', `Model ${model} is refused: ${what}.`, {
-    status: 400,
-    cause,
-  });
 }
 
 /** Checks that the graph has exactly the named inputs or outputs, of the right types. */
@@ -162,20 +174,12 @@ export class RestorerGraph extends Graph<RestorerManifest> {
 
   /** Runs the contract's promises once: strength 0 gives the input back, strength 1 a picture of the same thing. */
   private async prove(): Promise<void> {
-    const side = Math.ceil(PROBE_SIDE / this.manifest.alignment) * this.manifest.alignment;
+    const side = aligned(PROBE_SIDE, this.manifest.alignment);
     const probe = probePicture(side);
     const window = new Array<Uint8Array>(this.length).fill(probe);
     const out = new Uint8Array(probe.length);
     const { name } = this.manifest;
-    try {
-      await this.run(window, side, side, 0, this.freshState(side, side), out);
-    } catch (cause) {
-      throw refused(
-        name,
-        `it does not run on a ${side}x${side} picture (${(cause as Error).message})`,
-        cause,
-      );
-    }
+    await this.runs(side, side, () => this.run(window, side, side, 0, this.freshState(side, side), out));
     if (!Buffer.from(out.buffer).equals(Buffer.from(probe.buffer))) {
       throw refused(name, 'at strength 0 it does not return its input (damaged or NaN weights do this)');
     }
@@ -187,6 +191,12 @@ export class RestorerGraph extends Graph<RestorerManifest> {
       if (!(tensor.data as Float32Array).every(Number.isFinite))
         throw refused(name, 'its state tensors are not finite');
     }
+    const [width, height] = this.secondProbe;
+    const other = new Array<Uint8Array>(this.length).fill(new Uint8Array(pictureBytes(width, height)));
+    const room = new Uint8Array(pictureBytes(width, height));
+    await this.runs(width, height, () =>
+      this.run(other, width, height, 1, this.freshState(width, height), room),
+    );
   }
 }
 
@@ -205,6 +215,11 @@ export class SmootherGraph extends Graph<Manifest> {
         reset: 'float32',
       });
       checkPorts(manifest.name, 'output', graph.session.outputMetadata, { smoothed: 'uint8' });
+      const [width, height] = graph.secondProbe;
+      const picture = new Uint8Array(pictureBytes(width, height));
+      await graph.runs(width, height, () =>
+        graph.run(picture, picture, width, height, 0.5, false, new Uint8Array(picture.length)),
+      );
     } catch (error) {
       await graph.release();
       throw error;

@@ -33,7 +33,7 @@ function candidates(): Provider[] {
 }
 
 async function openAll(options: GraphOptions): Promise<Accelerator> {
-  const models: ModelInfo[] = [];
+  const infos = new Map<string, ModelInfo>();
   const speeds: Record<string, ModelSpeed> = {};
   for (const name of await listModels(directory)) {
     const info: ModelInfo = {
@@ -55,13 +55,20 @@ async function openAll(options: GraphOptions): Promise<Accelerator> {
     } catch (error) {
       info.error = errorInfo(error).message;
     }
-    models.push(info);
+    infos.set(name, info);
   }
   for (const [name, graph] of restorers) {
     const before = known?.provider === options.provider ? known.speeds[name] : undefined;
-    speeds[name] = before ?? (await measureSpeed(graph, smoother));
+    try {
+      speeds[name] = before ?? (await measureSpeed(graph, smoother));
+    } catch (error) {
+      // One model that cannot be timed (too large for this accelerator, say) leaves the others usable.
+      infos.get(name)!.error = errorInfo(error).message;
+      restorers.delete(name);
+      await graph.release();
+    }
   }
-  return { provider: options.provider, models, speeds };
+  return { provider: options.provider, models: [...infos.values()], speeds };
 }
 
 async function openOnBest(): Promise<Accelerator> {

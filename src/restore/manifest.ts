@@ -59,7 +59,8 @@ export interface ModelFiles {
 /** Larger files are not models this gateway could run in real time. */
 const MAX_GRAPH = 512 << 20;
 
-function invalid(model: string, what: string, cause?: unknown): ClearwayError {
+/** The error for a model that does not meet the contract, with what is wrong. */
+export function refused(model: string, what: string, cause?: unknown): ClearwayError {
   return new ClearwayError('CLEARWAY_MODEL_INVALID', `Model ${model} is refused: ${what}.`, {
     status: 400,
     cause,
@@ -68,7 +69,7 @@ function invalid(model: string, what: string, cause?: unknown): ClearwayError {
 
 /** Reads `directory/model`. Throws CLEARWAY_MODEL_NOT_FOUND or CLEARWAY_MODEL_INVALID with what is wrong. */
 export async function readModel(directory: string, model: string): Promise<ModelFiles> {
-  if (!name.safeParse(model).success) throw invalid(model, 'its name must be letters, digits, - or _');
+  if (!name.safeParse(model).success) throw refused(model, 'its name must be letters, digits, - or _');
   const manifestPath = join(directory, model, 'model.json');
   let text: string;
   try {
@@ -87,24 +88,24 @@ export async function readModel(directory: string, model: string): Promise<Model
   try {
     json = JSON.parse(text);
   } catch (cause) {
-    throw invalid(model, `model.json is not JSON (${(cause as Error).message})`, cause);
+    throw refused(model, `model.json is not JSON (${(cause as Error).message})`, cause);
   }
   const parsed = manifestSchema.safeParse(json);
   if (!parsed.success) {
     const issue = parsed.error.issues[0]!;
-    throw invalid(model, `model.json, ${issue.path.join('.') || 'top level'}: ${issue.message}`);
+    throw refused(model, `model.json, ${issue.path.join('.') || 'top level'}: ${issue.message}`);
   }
   const manifest = parsed.data;
   if (manifest.name !== model)
-    throw invalid(model, `model.json calls it ${manifest.name}; the directory's name must match`);
+    throw refused(model, `model.json calls it ${manifest.name}; the directory's name must match`);
   const graphPath = join(directory, model, manifest.file);
   const size = (await stat(graphPath).catch(() => undefined))?.size;
-  if (size === undefined) throw invalid(model, `${manifest.file} is missing`);
-  if (size > MAX_GRAPH) throw invalid(model, `${manifest.file} is larger than ${MAX_GRAPH >> 20} MiB`);
+  if (size === undefined) throw refused(model, `${manifest.file} is missing`);
+  if (size > MAX_GRAPH) throw refused(model, `${manifest.file} is larger than ${MAX_GRAPH >> 20} MiB`);
   const graph = await readFile(graphPath);
   const sha256 = createHash('sha256').update(graph).digest('hex');
   if (sha256 !== manifest.sha256) {
-    throw invalid(model, `${manifest.file} has sha256 ${sha256}, the manifest says ${manifest.sha256}`);
+    throw refused(model, `${manifest.file} has sha256 ${sha256}, the manifest says ${manifest.sha256}`);
   }
   return { manifest, graph };
 }

@@ -28,6 +28,7 @@ const REFUSED: Record<string, RegExp> = {
   'wrong-window': /no input frame_1/,
   destroys: /smooth picture/,
   smoother: /not a restorer/,
+  'one-size': /does not run on a 320x192 picture/,
 };
 
 for (const [name, reason] of Object.entries(REFUSED)) {
@@ -39,6 +40,11 @@ for (const [name, reason] of Object.entries(REFUSED)) {
     });
   });
 }
+
+test('a smoother that does not run is refused with what is wrong', async () => {
+  const files = await readModel(MODELS, 'one-size-smoother');
+  await assert.rejects(SmootherGraph.open(files, CPU), /does not run on a 320x192 picture/);
+});
 
 test('a model that is not there, and names that lead elsewhere, are refused', async () => {
   await assert.rejects(readModel(MODELS, 'absent'), { code: 'CLEARWAY_MODEL_NOT_FOUND' });
