@@ -40,6 +40,8 @@ export class Restoration {
   private readonly cuts = new SceneCutDetector();
   private graph: RestorerGraph | undefined;
   private ring: Slot[] = [];
+  /** How many of the ring's newest frames have not come out yet: a new model must not show one again. */
+  private unfinished = 0;
   private state: Record<string, Tensor> = {};
   private smoothed: Uint8Array<ArrayBuffer> | undefined;
   private restored = new Uint8Array(0);
@@ -69,8 +71,10 @@ export class Restoration {
     if (cut) this.restart(recycled);
     this.graph = graph;
     this.push(buffer, graph?.length ?? 1, recycled);
-    const centre = this.ring[this.ring.length - 1 - (graph?.manifest.window.future ?? 0)];
-    if (!centre) return undefined;
+    const future = graph?.manifest.window.future ?? 0;
+    if (++this.unfinished <= future) return undefined;
+    this.unfinished = future;
+    const centre = this.ring[this.ring.length - 1 - future]!;
     const timings: FrameTimings = { restore: 0, smooth: 0, cut };
     if (!graph || !request.restore || request.strength === 0) {
       out.set(new Uint8Array(centre.buffer));
@@ -101,7 +105,7 @@ export class Restoration {
 
   /** Frames taken in whose pictures have not come out yet: those a lookahead still waits with. */
   get pending(): number {
-    return Math.min(this.ring.length, this.graph?.manifest.window.future ?? 0);
+    return this.unfinished;
   }
 
   /** A copy of the window's centre frame as it came from the camera. */
@@ -167,6 +171,7 @@ export class Restoration {
 
   private restart(recycled: ArrayBuffer[]): void {
     for (const slot of this.ring.splice(0)) recycled.push(slot.buffer);
+    this.unfinished = 0;
     this.state = {};
     this.smoothed = undefined;
   }

@@ -29,7 +29,7 @@ function flat(value: number, width = 64, height = 48): ArrayBuffer {
 class Feed {
   readonly restoration = new Restoration();
   readonly recycled: ArrayBuffer[] = [];
-  private readonly graph: RestorerGraph | undefined;
+  graph: RestorerGraph | undefined;
   private readonly smoother: SmootherGraph | undefined;
 
   constructor(graph: RestorerGraph | undefined, smoothing?: SmootherGraph) {
@@ -130,6 +130,19 @@ test('lookahead delays by one frame, and a cut drops the frame that waited', asy
   assert.equal(await feed.luma(220), undefined);
   assert.equal(feed.restoration.pending, 1);
   assert.equal(await feed.luma(222), 221);
+});
+
+test('a change to a model with lookahead shows no picture twice, and back again loses at most the one that waits', async () => {
+  const feed = new Feed(await restorer('blend'));
+  await feed.luma(100);
+  assert.equal(await feed.luma(104), 102);
+  feed.graph = await restorer('ahead');
+  assert.equal(await feed.luma(108), undefined);
+  assert.equal(feed.restoration.pending, 1);
+  assert.equal(await feed.luma(112), 110);
+  feed.graph = await restorer('brighten');
+  assert.equal(await feed.luma(116), 126);
+  assert.equal(feed.restoration.pending, 0);
 });
 
 test('a frame not restored goes out bit for bit, and the next one still knows it', async () => {
