@@ -1,14 +1,13 @@
 import { CLOCK_RATE } from '../contracts/media.ts';
 import type { RestoreSettings } from '../contracts/restorer.ts';
 import type { Logger } from '../telemetry/log.ts';
-import { estimate } from './calibrate.ts';
 import type { FrameDone, Inference, Job } from './inference.ts';
-import type { Accelerator } from './inference-protocol.ts';
 import type { Ladder } from './ladder.ts';
 import { pictureBytes } from './picture.ts';
 import type { PictureProbe } from './picture-probe.ts';
 import { FramePool } from './pool.ts';
 import type { FinishedFrame, Renditions } from './renditions.ts';
+import type { RunningCost } from './running-cost.ts';
 import type { Snapshots } from './snapshots.ts';
 import type { Reporter } from './stream-report.ts';
 import { now } from './time.ts';
@@ -34,7 +33,7 @@ export interface FrameMeta {
 export interface FlowParts {
   stream: string;
   inference: Inference;
-  accelerator: Accelerator;
+  cost: RunningCost;
   renditions: Renditions;
   snapshots: Snapshots;
   probe: PictureProbe;
@@ -135,24 +134,31 @@ export class FrameFlow {
   }
 
   private submit(meta: FrameMeta, picture: ArrayBuffer): void {
-    const { inference, report, stream } = this.parts;
+    const { inference, report, stream, cost } = this.parts;
     const oldest = this.waiting.length >= WAITING ? this.waiting[0] : undefined;
     if (oldest && inference.withdraw(oldest)) {
       oldest.cancelled();
       report.drop('queue-full');
+      // The accelerator does not keep up, whatever the estimates say.
+      this.step(true);
     }
     const { epoch, fresh } = this;
     this.fresh = false;
     const deadline = meta.arrival + this.parts.settings().latencyBudget;
+    let model = 'none';
     const job: Job = {
       stream,
       deadline,
       dispatch: () => {
         this.unqueue(job);
         this.inside.push(meta);
-        return this.command(meta, picture, deadline, fresh);
+        const command = this.command(meta, picture, deadline, fresh);
+        model = command.model;
+        return command;
       },
       done: (result) => {
+        const { restore, smooth } = result.timings ?? { restore: 0, smooth: 0 };
+        if (restore > 0) cost.ran(model, meta.width, meta.height, restore + smooth);
         if (epoch === this.epoch) this.onDone(result);
       },
       cancelled: () => {
@@ -168,14 +174,15 @@ export class FrameFlow {
 
   /** How a frame is treated, decided when the accelerator is free for it. */
   private command(meta: FrameMeta, picture: ArrayBuffer, deadline: number, fresh: boolean) {
-    const { accelerator, renditions, snapshots, probe } = this.parts;
+    const { cost, renditions, snapshots, probe } = this.parts;
     const { width, height } = meta;
     const { strength, smoothing } = this.parts.settings();
     const { model } = this.parts.ladder();
-    const speed = accelerator.speeds[model];
-    const cost = (speed ? estimate(speed, width, height) : 0) + this.encodeCost;
-    const inTime = now() + cost <= deadline;
-    if (speed) this.step(!inTime);
+    const expected = cost.expected(model, width, height);
+    const left = deadline - now() - this.encodeCost;
+    const inTime = expected !== undefined && expected <= left;
+    if (expected !== undefined) this.step(!inTime);
+    const restore = inTime || (expected !== undefined && left > 0 && cost.trial(model, width, height, now()));
     const bytes = pictureBytes(width, height);
     const needSource = renditions.needSource || snapshots.needSource || probe.needSource(now());
     return {
@@ -183,7 +190,7 @@ export class FrameFlow {
       picture,
       out: this.buffer(bytes),
       source: needSource ? this.buffer(bytes) : undefined,
-      request: { width, height, strength, smoothing, restore: speed !== undefined && inTime, fresh },
+      request: { width, height, strength, smoothing, restore, fresh },
     };
   }
 

@@ -12,6 +12,7 @@ import type { Accelerator } from './inference-protocol.ts';
 import { Ladder } from './ladder.ts';
 import { PictureProbe } from './picture-probe.ts';
 import { type FinishedFrame, Renditions } from './renditions.ts';
+import type { RunningCost } from './running-cost.ts';
 import { Snapshots } from './snapshots.ts';
 import { Reporter } from './stream-report.ts';
 import { now } from './time.ts';
@@ -23,6 +24,8 @@ const TICKS_PER_MS = CLOCK_RATE / 1000;
 export interface PipelineHost {
   inference: Inference;
   accelerator: Accelerator;
+  /** What restoring costs now; one for all streams. */
+  cost: RunningCost;
   /** Restored streams that share the accelerator now. */
   restoredStreams(): number;
   encoderThreads: number;
@@ -72,7 +75,7 @@ export class Pipeline {
     this.flow = new FrameFlow({
       stream,
       inference: host.inference,
-      accelerator: host.accelerator,
+      cost: host.cost,
       renditions: this.renditions,
       snapshots: this.snapshots,
       report: this.report,
@@ -168,7 +171,15 @@ export class Pipeline {
     const lines = height === 'auto' ? auto.height : height;
     if (model === 'auto') return { ...auto, height: lines };
     if (model === 'none') return { model, height: lines, reason: 'restoration is switched off' };
+    if (!speeds[model]) return { model: 'none', height: lines, reason: this.whyNot(model) };
     return { model, height: lines, reason: `${model} as configured` };
+  }
+
+  /** The configuration file may name a model that is not there or not fit; the picture goes on without it. */
+  private whyNot(model: string): string {
+    const info = this.host.accelerator.models.find(({ name }) => name === model);
+    const wrong = info?.error ?? (info ? `Model ${model} is a ${info.kind}.` : `There is no model ${model}.`);
+    return `${wrong} Frames pass through until another is chosen.`;
   }
 
   private makeLadder(): Ladder {

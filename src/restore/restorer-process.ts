@@ -5,6 +5,7 @@ import { createLogger } from '../telemetry/log.ts';
 import { Inference } from './inference.ts';
 import type { InferenceOptions } from './inference-protocol.ts';
 import { Pipeline } from './pipeline.ts';
+import { RunningCost } from './running-cost.ts';
 
 /** What the gateway passes as the one argument, as JSON. */
 export interface RestorerOptions extends InferenceOptions {
@@ -43,6 +44,7 @@ process.once('disconnect', abandon);
 
 const inference = new Inference(options, fail);
 const accelerator = await inference.ready;
+const cost = new RunningCost(accelerator.speeds);
 const cores = availableParallelism();
 
 function pipelineOf(command: Extract<RestorerCommand, { t: 'start' }>): Pipeline {
@@ -51,6 +53,7 @@ function pipelineOf(command: Extract<RestorerCommand, { t: 'start' }>): Pipeline
   const pipeline = new Pipeline(command.stream, command.settings, {
     inference,
     accelerator,
+    cost,
     restoredStreams: () => [...pipelines.values()].filter((other) => other.restores).length,
     encoderThreads: Math.min(4, Math.max(1, Math.floor(cores / 2))),
     send,

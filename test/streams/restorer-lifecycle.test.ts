@@ -1,8 +1,9 @@
 import assert from 'node:assert/strict';
 import { fork } from 'node:child_process';
-import { once } from 'node:events';
+import { on, once } from 'node:events';
 import { join } from 'node:path';
 import { test } from 'node:test';
+import type { RestorerEvent } from '../../src/contracts/restorer.ts';
 import type { RestorerOptions } from '../../src/restore/restorer-process.ts';
 import { RestorerClient } from '../../src/streams/restorer-client.ts';
 import { silentLogger } from '../../src/telemetry/log.ts';
@@ -44,4 +45,27 @@ test('a restorer that is started again is told what the first one measured', asy
   await restorer.close();
   // Two measurements never agree to the last digit.
   assert.deepEqual(second.speeds, first.speeds);
+});
+
+test('a host that was busy when its models were timed restores all the same', async (t) => {
+  const speeds = { blend: { fixed: 10_000, perMegapixel: 0 } };
+  const restorer = new RestorerClient({ ...OPTIONS, known: { provider: 'cpu', speeds } }, silentLogger);
+  t.after(() => restorer.close());
+  restorer.start();
+  await once(restorer, 'ready');
+  restorer.send({
+    t: 'start',
+    stream: 'busy',
+    session: 1,
+    source: { url: 'lavfi:testsrc2=s=320x180:r=25', transport: 'auto', audio: false, stallTimeout: 20 },
+    settings: { model: 'blend', height: 'auto', strength: 1, smoothing: 0, latencyBudget: 2000 },
+    bitrate: 1_000_000,
+  });
+  restorer.send({ t: 'watch', stream: 'busy', renditions: ['restored'], opus: false, aac: false });
+  let seconds = 0;
+  for await (const [event] of on(restorer, 'event') as AsyncIterable<[RestorerEvent]>) {
+    if (event.t !== 'report') continue;
+    if (event.report.restored > event.report.passthrough) break;
+    assert.ok(++seconds < 20, 'the estimate never mended');
+  }
 });
