@@ -45,11 +45,14 @@ export interface RunningGateway extends AsyncDisposable {
   stop(): Promise<{ code: number | null; ms: number }>;
 }
 
-/** `clearway serve` as a process of its own on free ports, with a configuration file of its own. */
-export async function startGateway(config: ConfigInput): Promise<RunningGateway> {
+/**
+ * `clearway serve` as a process of its own on free ports.
+ * @param where directory of its configuration file; one of its own when absent
+ */
+export async function startGateway(config: ConfigInput, where?: string): Promise<RunningGateway> {
   await using stack = new AsyncDisposableStack();
   const directory = stack.use(await temporaryDirectory());
-  const configPath = join(directory.path, 'clearway.yml');
+  const configPath = join(where ?? directory.path, 'clearway.yml');
   const rtmpPort = await freePort();
   await writeFile(configPath, stringify(withFreePorts(config, rtmpPort)));
   const gateway = new GatewayProcess(configPath, rtmpPort);
