@@ -15,6 +15,8 @@ export class Ladder {
   private misses: boolean[] = [];
   private climbAfter = CLIMB_AFTER;
   private steppedAt: number;
+  /** The last step was a climb. */
+  private climbed = false;
 
   /** @param steps model names, heaviest first; `none` is added as the last */
   constructor(steps: string[], now: number) {
@@ -36,8 +38,11 @@ export class Ladder {
     if (this.misses.length > WINDOW) this.misses.shift();
     const missing = this.misses.filter(Boolean).length;
     if (this.misses.length === WINDOW && missing > MISS_SHARE * WINDOW && this.at < this.steps.length - 1) {
-      const climbedInVain = this.at > 0 || now - this.steppedAt < CLIMB_AFTER;
-      if (climbedInVain) this.climbAfter = Math.min(this.climbAfter * 2, CLIMB_AFTER_MOST);
+      if (this.climbed) {
+        // A climb that did not hold for as long as it was waited for was in vain; one that did earns a new start.
+        const held = now - this.steppedAt >= this.climbAfter;
+        this.climbAfter = held ? CLIMB_AFTER : Math.min(this.climbAfter * 2, CLIMB_AFTER_MOST);
+      }
       return this.move(1, now);
     }
     if (this.at > 0 && missing === 0 && now - this.steppedAt >= this.climbAfter) return this.move(-1, now);
@@ -46,6 +51,7 @@ export class Ladder {
 
   private move(by: -1 | 1, now: number): -1 | 1 {
     this.at += by;
+    this.climbed = by < 0;
     this.misses = [];
     this.steppedAt = now;
     return by;

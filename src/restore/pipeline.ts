@@ -106,7 +106,6 @@ export class Pipeline {
     this.settings = settings;
     this.choice = this.choose();
     this.ladder = this.makeLadder();
-    this.clock = new OutputClock(this.clock.last);
     this.connect(source);
   }
 
@@ -167,12 +166,16 @@ export class Pipeline {
     const { speeds, provider } = this.host.accelerator;
     const { model, height } = this.settings;
     const others = this.host.restoredStreams() - (this.restores ? 1 : 0);
-    const auto = chooseRestoration(speeds, provider, this.fps, others + 1);
+    const speed = speeds[model];
+    // Only what may run decides how large a picture can be.
+    const usable = model === 'auto' ? speeds : speed ? { [model]: speed } : {};
+    const auto = chooseRestoration(usable, provider, this.fps, others + 1);
     const lines = height === 'auto' ? auto.height : height;
     if (model === 'auto') return { ...auto, height: lines };
     if (model === 'none') return { model, height: lines, reason: 'restoration is switched off' };
-    if (!speeds[model]) return { model: 'none', height: lines, reason: this.whyNot(model) };
-    return { model, height: lines, reason: `${model} as configured` };
+    if (!speed) return { model: 'none', height: lines, reason: this.whyNot(model) };
+    const why = height === 'auto' ? `; ${auto.reason}` : '';
+    return { model, height: lines, reason: `${model} as configured${why}` };
   }
 
   /** The configuration file may name a model that is not there or not fit; the picture goes on without it. */
@@ -196,6 +199,8 @@ export class Pipeline {
   private connect(source: SourceSpec): void {
     const { session, stream } = this;
     this.live = false;
+    // Every connection counts from a time of its own.
+    this.clock = new OutputClock(this.clock.last);
     const decoder = spawnDecoder(
       source,
       { height: this.choice.height, logger: this.host.logger },

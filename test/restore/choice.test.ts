@@ -73,6 +73,25 @@ test('each climb in vain waits longer before the next', () => {
   );
 });
 
+test('a climb that held for long makes the next wait short again', () => {
+  const clock = { now: 0 };
+  const ladder = new Ladder(['lite'], 0);
+  const waitForClimb = () => {
+    const down = clock.now;
+    while (ladder.model === 'none') run(ladder, 1, false, clock);
+    return clock.now - down;
+  };
+  for (let round = 0; round < 6; round++) {
+    run(ladder, 40, true, clock);
+    waitForClimb();
+  }
+  // An hour without a miss.
+  run(ladder, 90_000, false, clock);
+  run(ladder, 40, true, clock);
+  assert.equal(ladder.model, 'none');
+  assert.ok(waitForClimb() < 11_000);
+});
+
 test('now and then a late frame changes nothing', () => {
   const clock = { now: 0 };
   const ladder = new Ladder(['lite'], 0);

@@ -69,3 +69,29 @@ test('a host that was busy when its models were timed restores all the same', as
     assert.ok(++seconds < 20, 'the estimate never mended');
   }
 });
+
+test('only a model that runs makes the picture smaller', async (t) => {
+  const speeds = { blend: { fixed: 10_000, perMegapixel: 0 }, brighten: { fixed: 0.1, perMegapixel: 0 } };
+  const restorer = new RestorerClient({ ...OPTIONS, known: { provider: 'cpu', speeds } }, silentLogger);
+  t.after(() => restorer.close());
+  restorer.start();
+  await once(restorer, 'ready');
+  for (const model of ['none', 'brighten', 'blend']) {
+    restorer.send({
+      t: 'start',
+      stream: model,
+      session: 1,
+      source: { url: 'lavfi:testsrc2=s=640x480:r=5', transport: 'auto', audio: false, stallTimeout: 20 },
+      settings: { model, height: 'auto', strength: 1, smoothing: 0, latencyBudget: 2000 },
+      bitrate: 1_000_000,
+    });
+    restorer.send({ t: 'watch', stream: model, renditions: ['restored'], opus: false, aac: false });
+  }
+  const heights = new Map<string, number>();
+  for await (const [event] of on(restorer, 'event') as AsyncIterable<[RestorerEvent]>) {
+    if (event.t === 'unit') heights.set(event.stream, event.unit.height);
+    if (heights.size === 3) break;
+  }
+  // The source has 480 lines; 360 is the least an overloaded host restores at.
+  assert.deepEqual(Object.fromEntries(heights), { none: 480, brighten: 480, blend: 360 });
+});
