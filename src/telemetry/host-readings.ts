@@ -22,6 +22,8 @@ export class HostReadings {
   private readonly cpu = new CpuMeter();
   private readonly timer: NodeJS.Timeout;
   private reading = false;
+  /** Becomes false once no GPU answered: asking costs a process each time. */
+  private hasGpus = true;
 
   constructor(options: HostReadingsOptions) {
     this.options = options;
@@ -46,11 +48,10 @@ export class HostReadings {
   private async readAccelerators(): Promise<void> {
     const { metrics, restorerPid } = this.options;
     const pid = restorerPid();
+    const gpus = this.hasGpus ? await readGpus() : undefined;
+    this.hasGpus = gpus !== undefined;
     const cpu = pid === undefined ? undefined : await this.cpu.read(pid);
-    for (const { device, utilization, used, total } of [
-      ...((await readGpus()) ?? []),
-      ...(cpu ? [cpu] : []),
-    ]) {
+    for (const { device, utilization, used, total } of [...(gpus ?? []), ...(cpu ? [cpu] : [])]) {
       if (utilization !== undefined) metrics.acceleratorUtilization.set({ device }, utilization);
       if (used !== undefined) metrics.acceleratorMemory.set({ device }, used);
       if (total !== undefined) metrics.acceleratorMemoryTotal.set({ device }, total);
