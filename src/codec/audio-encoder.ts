@@ -7,6 +7,13 @@ const SAMPLE_RATE = 48_000;
 const TICKS_PER_SAMPLE = CLOCK_RATE / SAMPLE_RATE;
 /** Input further than this from where it should be starts a new run of timestamps, ticks (100 ms). */
 const GAP = CLOCK_RATE / 10;
+/**
+ * The clock also moves by less, as it follows the camera's. Cheap cameras' timestamps jitter, so the mean counts: when
+ * it is this far off (20 ms, of the 40 that lips allow), the run is moved by so much.
+ */
+const SKEW = CLOCK_RATE / 50;
+/** Weight of one call in that mean: half a second of 20 ms frames moves it well. */
+const SKEW_WEIGHT = 1 / 32;
 
 const CODECS = {
   opus: { encoder: 'libopus', format: AV_SAMPLE_FMT_S16, samples: 960, bitrate: 96_000n },
@@ -25,6 +32,8 @@ export class AudioEncoder {
   private filled = 0;
   /** Output ticks of the first pending sample. */
   private pts: number | undefined;
+  /** Mean distance of the input from where this run has it, ticks. */
+  private skew = 0;
 
   constructor(codec: AudioCodec) {
     const { encoder, format, samples, bitrate } = CODECS[codec];
@@ -51,11 +60,18 @@ export class AudioEncoder {
   /**
    * @param samples interleaved stereo
    * @param pts output ticks of the first sample
+   * @returns packets whose times follow `pts`: they may leave gaps, and begin again earlier when it does
    */
   encode(samples: Int16Array, pts: number): AudioPacket[] {
-    if (this.pts === undefined || Math.abs(this.pts + (this.filled / 2) * TICKS_PER_SAMPLE - pts) > GAP) {
+    const error = this.pts === undefined ? 0 : pts - (this.pts + (this.filled / 2) * TICKS_PER_SAMPLE);
+    this.skew += (error - this.skew) * SKEW_WEIGHT;
+    if (this.pts === undefined || Math.abs(error) > GAP) {
       this.filled = 0;
       this.pts = pts;
+      this.skew = 0;
+    } else if (Math.abs(this.skew) > SKEW) {
+      this.pts += this.skew;
+      this.skew = 0;
     }
     const packets: AudioPacket[] = [];
     let at = 0;

@@ -2,8 +2,8 @@ import { AudioEncoder } from '../codec/audio-encoder.ts';
 import type { AudioCodec, AudioPacket } from '../contracts/media.ts';
 import type { OutputClock } from './clock.ts';
 
-/** Packets held at most while the picture is behind: 5 s. */
-const HELD = 256;
+/** Packets held at most while the picture is behind: 5 s of both codecs. */
+const HELD = 512;
 
 /**
  * Encodes a stream's audio for whoever listens and holds each packet until the picture of the same moment is out, so
@@ -13,6 +13,8 @@ export class AudioTrack {
   private readonly encoders = new Map<AudioCodec, AudioEncoder>();
   private readonly send: (packet: AudioPacket) => void;
   private held: AudioPacket[] = [];
+  /** Where the sound that was sent ends, output ticks. */
+  private readonly sentUntil = new Map<AudioCodec, number>();
 
   constructor(send: (packet: AudioPacket) => void) {
     this.send = send;
@@ -40,7 +42,14 @@ export class AudioTrack {
     // A copy when unaligned: Int16Array needs even offsets.
     const bytes = data.byteOffset % 2 === 0 ? data : Uint8Array.from(data);
     const samples = new Int16Array(bytes.buffer, bytes.byteOffset, bytes.byteLength >> 1);
-    for (const encoder of this.encoders.values()) this.held.push(...encoder.encode(samples, pts));
+    for (const [codec, encoder] of this.encoders) {
+      const packets = encoder.encode(samples, pts);
+      const from = packets[0]?.pts;
+      // When the clock moved back, what it placed later before is out of place.
+      if (from !== undefined)
+        this.held = this.held.filter((packet) => packet.codec !== codec || packet.pts < from);
+      this.held.push(...packets);
+    }
     this.held.splice(0, Math.max(0, this.held.length - HELD));
   }
 
@@ -49,6 +58,10 @@ export class AudioTrack {
     const due = Math.max(pictureTicks, latestTicks);
     this.held = this.held.filter((packet) => {
       if (packet.pts > due) return true;
+      const { codec, pts, duration } = packet;
+      // Times only move forward; a tick is rounding.
+      if (pts < (this.sentUntil.get(codec) ?? 0) - 1) return false;
+      this.sentUntil.set(codec, pts + duration);
       this.send(packet);
       return false;
     });

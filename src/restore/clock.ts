@@ -53,9 +53,14 @@ export class OutputClock {
     return this.lastTicks;
   }
 
-  /** Output ticks of an audio sample; undefined until the first picture has set the clock. */
+  /**
+   * Output ticks of an audio sample; undefined until the first picture has set the clock, and for sound of a new
+   * timeline until a picture has shown where that one lies.
+   */
   audio(source: number): number | undefined {
-    return this.offset === undefined ? undefined : Math.round((source + this.offset) * TICKS_PER_MS);
+    return this.offset === undefined || Math.abs(source - this.lastSource) > JUMP
+      ? undefined
+      : Math.round((source + this.offset) * TICKS_PER_MS);
   }
 
   private anchor(source: number, arrival: number): void {
