@@ -3,6 +3,7 @@ import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
 import { after, before, describe, it } from 'node:test';
 import WebSocket from 'ws';
+import { WhepViewer } from '../bench/whep-viewer.ts';
 import { queriesOf, readRules, rulesOf } from '../support/alert-rules.ts';
 import { patientStream, type RunningGateway, startGateway } from '../support/gateway.ts';
 import { groupingLabels, parseMetrics, type Sample, selectors, selects } from '../support/promql.ts';
@@ -182,11 +183,14 @@ describe('rules and dashboard against a real gateway', () => {
   it('one stream has a bounded number of series, and they go with it', TIMEOUT, async () => {
     const own = (seen: Sample[]) => seen.filter(({ labels }) => labels.stream === 'gate');
     assert.ok(own((await scrape()).samples).length < 250);
-    // Somebody is watching while it is removed.
+    // People are watching while it is removed.
+    await using viewer = await WhepViewer.open(`${gateway.url}/whep/gate`);
+    await viewer.pictures(1);
     await gateway.api('GET', '/hls/gate/restored/media.m3u8');
     await gateway.api('DELETE', '/api/v1/streams/gate');
     await until((seen) => own(seen).length === 0);
-    await gateway.until('yard', ({ state }) => state === 'live');
+    // Their sessions count themselves out, and bring nothing back.
+    await gateway.logged(({ msg }) => msg === 'viewer left');
     assert.deepEqual(own((await scrape()).samples), []);
   });
 });
