@@ -5,13 +5,14 @@ import type {
   InferenceEvent,
   InferenceOptions,
 } from './inference-protocol.ts';
+import { now } from './time.ts';
 
 type FrameCommand = Extract<InferenceCommand, { t: 'frame' }>;
 export type FrameDone = Extract<InferenceEvent, { t: 'done' }>;
 
 export interface Job {
   stream: string;
-  /** Unix ms; the job with the earliest runs first. */
+  /** Unix ms; the job with the earliest runs first, but none is put off for long. */
   deadline: number;
   /** Called when the accelerator is free: the frame as it must be treated now. */
   dispatch(): Omit<FrameCommand, 't' | 'id' | 'stream'>;
@@ -21,13 +22,19 @@ export interface Job {
 }
 
 /**
+ * How much later than now a job can be due, ms. A stream with much time would otherwise be passed over by a stream
+ * with little for as long as the accelerator is overloaded, and its few waiting frames would all be dropped.
+ */
+const PATIENCE = 60;
+
+/**
  * One accelerator, shared by the streams of this process: earliest deadline first but a stream's frames in order, one
  * run at a time (concurrent runs crash the WebGPU provider, and on a CPU they only slow each other down).
  */
 export class Inference {
   readonly ready: Promise<Accelerator>;
   private readonly worker: Worker;
-  private queue: Job[] = [];
+  private queue: { job: Job; due: number }[] = [];
   private running: { job: Job; since: number } | undefined;
   private nextId = 1;
 
@@ -49,15 +56,16 @@ export class Inference {
 
   submit(job: Job): void {
     // Never before its own stream's: B-frames are older in arrival than the picture shown before them.
-    const own = this.queue.findLastIndex(({ stream }) => stream === job.stream);
-    const later = this.queue.findIndex(({ deadline }, at) => at > own && deadline > job.deadline);
-    this.queue.splice(later === -1 ? this.queue.length : later, 0, job);
+    const own = this.queue.findLastIndex((other) => other.job.stream === job.stream);
+    const due = Math.min(job.deadline, now() + PATIENCE);
+    const later = this.queue.findIndex((other, at) => at > own && other.due > due);
+    this.queue.splice(later === -1 ? this.queue.length : later, 0, { job, due });
     this.pump();
   }
 
   /** Takes a waiting job back; false when it already runs. */
   withdraw(job: Job): boolean {
-    const at = this.queue.indexOf(job);
+    const at = this.queue.findIndex((other) => other.job === job);
     if (at === -1) return false;
     this.queue.splice(at, 1);
     return true;
@@ -65,9 +73,9 @@ export class Inference {
 
   /** Drops what a stream has waiting and its windows. */
   forget(stream: string): void {
-    const gone = this.queue.filter((job) => job.stream === stream);
-    this.queue = this.queue.filter((job) => job.stream !== stream);
-    for (const job of gone) job.cancelled();
+    const gone = this.queue.filter(({ job }) => job.stream === stream);
+    this.queue = this.queue.filter(({ job }) => job.stream !== stream);
+    for (const { job } of gone) job.cancelled();
     this.post({ t: 'forget', stream });
   }
 
@@ -81,8 +89,9 @@ export class Inference {
 
   private pump(): void {
     if (this.running) return;
-    const job = this.queue.shift();
-    if (!job) return;
+    const next = this.queue.shift();
+    if (!next) return;
+    const { job } = next;
     const id = this.nextId++;
     this.running = { job, since: performance.now() };
     const command = job.dispatch();

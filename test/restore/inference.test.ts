@@ -47,3 +47,39 @@ test('the earliest deadline runs first, but a stream keeps its order, and one re
     ['a0', 'b0', 'a1', 'a2', 'a3'].flatMap((name) => [`run ${name}`, `done ${name}`]),
   );
 });
+
+test('a stream that has much time is not passed over for ever by one that has little', async () => {
+  const inference = new Inference(
+    { models: join(import.meta.dirname, '../fixtures/models'), provider: 'cpu', threads: 1 },
+    (error) => assert.fail(error),
+  );
+  await inference.ready;
+  const served = Promise.withResolvers<void>();
+  let urgent = 0;
+  const job = (stream: string, budget: number, done: () => void): Job => ({
+    stream,
+    deadline: performance.timeOrigin + performance.now() + budget,
+    dispatch: () => ({
+      model: 'brighten',
+      picture: new ArrayBuffer(BYTES),
+      out: new ArrayBuffer(BYTES),
+      source: undefined,
+      request: { width: WIDTH, height: HEIGHT, strength: 1, smoothing: 0, restore: true, fresh: false },
+    }),
+    done,
+    cancelled() {},
+  });
+  let over = false;
+  // Each of the urgent stream's frames is followed by two: it never leaves the accelerator free.
+  const another = () => {
+    if (over || ++urgent > 20_000) return;
+    inference.submit(job('urgent', 10, another));
+    if (urgent < 10) inference.submit(job('urgent', 10, another));
+  };
+  another();
+  inference.submit(job('patient', 60_000, served.resolve));
+  await served.promise;
+  over = true;
+  assert.ok(urgent < 20_000);
+  await inference.close();
+});
