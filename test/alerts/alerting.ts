@@ -20,7 +20,7 @@ export interface Alerting extends AsyncDisposable {
   forget(): void;
   /** Resolves with the first alert, delivered or to come, that meets a condition. */
   alert(condition: (alert: Delivered) => boolean): Promise<Delivered>;
-  /** The values of a PromQL expression now. */
+  /** The values of a PromQL expression now; rejects when it is none. */
   query(expression: string): Promise<{ labels: Record<string, string>; value: number }[]>;
   /** Resolves once an expression has a value. */
   until(expression: string): Promise<void>;
@@ -66,9 +66,11 @@ export async function startAlerting(gatewayPort: number, speed: number): Promise
 
   const query: Alerting['query'] = async (expression) => {
     const url = `http://127.0.0.1:${port}/api/v1/query?query=${encodeURIComponent(expression)}`;
-    const { data } = (await (await fetch(url)).json()) as {
+    const { data, error } = (await (await fetch(url)).json()) as {
+      error?: string;
       data: { result: { metric: Record<string, string>; value: [number, string] }[] };
     };
+    if (error !== undefined) throw new Error(`${expression}: ${error}`);
     return data.result.map(({ metric, value }) => ({ labels: metric, value: Number(value[1]) }));
   };
   const owned = stack.move();

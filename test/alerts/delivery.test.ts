@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
 import { readRules, rulesOf } from '../support/alert-rules.ts';
+import { readDashboard } from '../support/dashboard.ts';
 import { patientStream, type RunningGateway, startGateway } from '../support/gateway.ts';
 import { type RtspCamera, startRtspCamera } from '../support/rtsp-camera.ts';
 import { type Alerting, type Delivered, startAlerting } from './alerting.ts';
@@ -76,6 +77,23 @@ describe('alerts of a running gateway, from Prometheus through Alertmanager to a
     assert.equal(fired.annotations.summary, 'gate: no picture from the camera');
     gate = await startRtspCamera({ ...camera, port: gate.port });
     await alerting.alert(about('StreamDown', 'resolved', 'gate'));
+  });
+
+  it('every panel of the dashboard has an answer', TIMEOUT, async () => {
+    const empty: string[] = [];
+    for (const { title, targets = [] } of readDashboard().panels) {
+      for (const { expr } of targets) {
+        const asked = expr.replaceAll(/\$(job|instance|stream)/g, '.*').replaceAll('$__rate_interval', '10s');
+        // Rejects an expression that is no PromQL.
+        if ((await alerting.query(asked)).length === 0) empty.push(title);
+      }
+    }
+    // Nobody watches, nothing is dropped, and every frame is restored.
+    const expected = new Set(['Viewer latency p95, arrival to glass', 'Drops by cause', 'Unrestored frames']);
+    assert.deepEqual(
+      empty.filter((title) => !expected.has(title)),
+      [],
+    );
   });
 
   it('a stream that nobody wants is never told of', () => {

@@ -1,33 +1,24 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
-import { readFileSync } from 'node:fs';
 import { after, before, describe, it } from 'node:test';
 import WebSocket from 'ws';
 import { WhepViewer } from '../bench/whep-viewer.ts';
 import { queriesOf, readRules, rulesOf } from '../support/alert-rules.ts';
+import { readDashboard } from '../support/dashboard.ts';
 import { patientStream, type RunningGateway, startGateway } from '../support/gateway.ts';
 import { groupingLabels, parseMetrics, type Sample, selectors, selects } from '../support/promql.ts';
 import { startRtspCamera } from '../support/rtsp-camera.ts';
 
 const TIMEOUT = { timeout: 120_000 };
-const DASHBOARD = new URL('../../config/grafana/dashboards/clearway.json', import.meta.url);
 /** Prometheus adds these to every series, or makes them of alerts. */
 const ADDED_LABELS = ['job', 'instance', 'alertname', 'alertstate', 'severity'];
 const ADDED_METRICS = new Set(['up', 'ALERTS']);
 /** Only there with TLS. */
 const CONDITIONAL = new Set(['clearway_certificate_not_after_timestamp_seconds']);
 
-interface Panel {
-  title: string;
-  targets?: { expr: string; legendFormat: string }[];
-}
-
 const recording = rulesOf(readRules('recording.yml'));
 const alerts = rulesOf(readRules('alerts.yml'));
-const dashboard = JSON.parse(readFileSync(DASHBOARD, 'utf8')) as {
-  panels: Panel[];
-  templating: { list: { name: string; query: string | { query: string } }[] };
-};
+const dashboard = readDashboard();
 const recorded = new Map(recording.map(({ record, expr }) => [record!, expr]));
 
 /** Every expression of rules and dashboard, with where it stands. */
