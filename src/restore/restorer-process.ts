@@ -4,6 +4,7 @@ import type { RestorerCommand, RestorerEvent } from '../contracts/restorer.ts';
 import { createLogger } from '../telemetry/log.ts';
 import { Inference } from './inference.ts';
 import type { InferenceOptions } from './inference-protocol.ts';
+import { Outbox } from './outbox.ts';
 import { Pipeline } from './pipeline.ts';
 import { RunningCost } from './running-cost.ts';
 
@@ -27,8 +28,15 @@ const pipelines = new Map<string, Pipeline>();
 /** Commands of one stream run one after another: a start waits for the stop before it. */
 const turns = new Map<string, Promise<void>>();
 
+const outbox = new Outbox(
+  (event, written) => {
+    if (process.connected) process.send!(event, undefined, {}, written);
+  },
+  (stream, rendition) => pipelines.get(stream)?.requestKeyframe(rendition),
+);
+
 function send(event: RestorerEvent): void {
-  if (process.connected) process.send!(event);
+  outbox.send(event);
 }
 
 function fail(error: Error): void {
