@@ -36,7 +36,7 @@ function box(from: Uint8Array, left: number, top: number, side: number): Uint8Ar
 
 function seconds(pictures: Uint8Array[]): number {
   const detector = new FreezeDetector();
-  pictures.forEach((luma, index) => detector.next(luma, WIDTH, HEIGHT, index * 1000));
+  for (const [index, luma] of pictures.entries()) detector.next(luma, WIDTH, HEIGHT, index * 1000);
   return detector.seconds;
 }
 
