@@ -7,6 +7,8 @@ export type LogEvent =
   | { t: 'format'; name: string }
   | { t: 'video'; codec: string; fps: number }
   | { t: 'audioTrack'; codec: string }
+  /** All that the source says of itself has been printed. */
+  | { t: 'mapping' }
   | { t: 'problem'; text: string };
 
 /**
@@ -19,6 +21,7 @@ const AUDIO = /\bn:\d+ pts:(NOPTS|-?\d+) pts_time:(?:(?! n:).)* fmt:s16 (?:(?! n
 const SIZE = /^\[crop@source @ \w+\] \[verbose\] w:(\d+) h:(\d+) .*->/;
 const FORMAT = /^\[info\] Input #0, ([^ ]+), from /;
 const TRACK = /^\[info\] +Stream #0:\d+\S*: (Video|Audio): (\w+)(.*)$/;
+const MAPPING = /^\[info\] Stream mapping:$/;
 /** Not those of the tee output, which complains where a source has no audio. */
 const PROBLEM = /^(?:\[(?!tee|s16le)[^\]]* @ \w+\] )*\[(?:warning|error|fatal|panic)\] (.*)$/;
 
@@ -46,6 +49,7 @@ function parseOther(line: string): LogEvent | undefined {
     return { t: 'video', codec: track[2]!, fps: Number(/ ([\d.]+) fps\b/.exec(track[3]!)?.[1] ?? 0) };
   }
   if (track) return { t: 'audioTrack', codec: track[2]! };
+  if (MAPPING.test(line)) return { t: 'mapping' };
   const problem = PROBLEM.exec(line);
   return problem ? { t: 'problem', text: problem[1]! } : undefined;
 }

@@ -171,6 +171,7 @@ class Decoder {
   private firstArrival: number | undefined;
   private secondsPerTick = 1 / CLOCK_RATE;
   private clockless = false;
+  private mapped = false;
   private inputDescribed = false;
   private info: SourceInfo = { width: 0, height: 0, codec: 'unknown', fps: 0, hasAudio: false };
 
@@ -188,8 +189,8 @@ class Decoder {
   }
 
   private logged(event: LogEvent): void {
-    // What the source calls itself is printed before its pictures have a size, and may look like anything.
-    if (!this.inputDescribed && (event.t === 'frame' || event.t === 'audio')) return;
+    // What the source calls itself may look like anything. Sound may well come before the first picture has a size.
+    if (!this.mapped && (event.t === 'frame' || event.t === 'audio')) return;
     switch (event.t) {
       case 'frame':
         this.pictures.announce(event, pictureBytes(event));
@@ -203,6 +204,9 @@ class Decoder {
         this.inputDescribed = true;
         this.info = { ...this.info, width: event.width, height: event.height };
         this.handlers?.opened(this.info);
+        break;
+      case 'mapping':
+        this.mapped = true;
         break;
       case 'format':
         this.clockless = CLOCKLESS.test(event.name);
