@@ -28,6 +28,8 @@ export interface GatewayOptions {
   /** Path of the YAML file. */
   config: string;
   logger: Logger;
+  /** How the restorer logs: as the configuration says, unless given. */
+  log?: Config['log'];
   /** Directory of the project: models and the built page are looked up from here. */
   root: string;
 }
@@ -47,10 +49,10 @@ export class Gateway {
   }
 
   /** Starts everything. Rejects with a ClearwayError that says what to do, leaving nothing open. */
-  static async start({ config: path, logger, root }: GatewayOptions): Promise<Gateway> {
+  static async start({ config: path, logger, log, root }: GatewayOptions): Promise<Gateway> {
     await checkFfmpeg();
     const store = await ConfigStore.open(path, logger);
-    const parts = new Parts(store, logger, root);
+    const parts = new Parts(store, logger, log ?? store.current.log, root);
     try {
       const url = await parts.open();
       return new Gateway(url, parts);
@@ -85,7 +87,7 @@ class Parts {
   private readonly guests = new Set<string>();
   private readonly sourcesFromApi = new Set<string>();
 
-  constructor(store: ConfigStore, logger: Logger, root: string) {
+  constructor(store: ConfigStore, logger: Logger, log: Config['log'], root: string) {
     this.store = store;
     this.logger = logger;
     this.root = root;
@@ -95,7 +97,7 @@ class Parts {
         models: resolve(root, config.restorer.models),
         provider: config.restorer.provider,
         threads: config.restorer.threads ?? availableParallelism(),
-        log: config.log,
+        log,
       },
       logger,
     );

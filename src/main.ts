@@ -1,12 +1,14 @@
 import { dirname, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
+import { type Config, configSchema } from './config/schema.ts';
+import { ConfigStore } from './config/store.ts';
 import { ClearwayError, errorInfo } from './contracts/errors.ts';
 import { doctor } from './doctor.ts';
 import { Gateway } from './gateway.ts';
 import { hashPassword, hashToken } from './http/secrets.ts';
 import { listModels, readModel } from './restore/manifest.ts';
-import { createLogger } from './telemetry/log.ts';
+import { createLogger, silentLogger } from './telemetry/log.ts';
 
 const ROOT = resolve(dirname(fileURLToPath(import.meta.url)), '..');
 
@@ -23,8 +25,8 @@ Commands
 
 Options
   --config FILE    configuration (default config/clearway.yml)
-  --log-level L    trace, debug, info, warn, error, fatal or silent (default info)
-  --log-format F   json, pretty or auto (default: pretty on a terminal)
+  --log-level L    trace, debug, info, warn, error, fatal or silent (default: log.level of the configuration)
+  --log-format F   json, pretty or auto (default: log.format of the configuration)
   -h, --help       this text
   -v, --version    version
 
@@ -46,8 +48,8 @@ function readOptions(): { command: string; values: Record<string, string | boole
       allowPositionals: true,
       options: {
         config: { type: 'string', default: 'config/clearway.yml' },
-        'log-level': { type: 'string', default: 'info' },
-        'log-format': { type: 'string', default: 'auto' },
+        'log-level': { type: 'string' },
+        'log-format': { type: 'string' },
         help: { type: 'boolean', short: 'h' },
         version: { type: 'boolean', short: 'v' },
       },
@@ -62,8 +64,28 @@ function readOptions(): { command: string; values: Record<string, string | boole
   }
 }
 
-async function serve(config: string, level: string, format: 'auto' | 'json' | 'pretty'): Promise<number> {
-  const logger = createLogger({ level, format });
+/** How to log: as the command line says, else as the configuration does. */
+async function logSettings(
+  config: string,
+  { level, format }: Record<string, unknown>,
+): Promise<Config['log']> {
+  const given = configSchema.shape.log.safeParse({
+    ...(level ? { level } : {}),
+    ...(format ? { format } : {}),
+  });
+  if (!given.success) {
+    const [issue] = given.error.issues;
+    throw new ClearwayError('CLEARWAY_BAD_REQUEST', `--log-${issue?.path.join()}: ${issue?.message}.`);
+  }
+  const store = await ConfigStore.open(config, silentLogger);
+  store.close();
+  const { log } = store.current;
+  return { level: level ? given.data.level : log.level, format: format ? given.data.format : log.format };
+}
+
+async function serve(config: string, given: Record<string, unknown>): Promise<number> {
+  const log = await logSettings(config, given);
+  const logger = createLogger(log);
   process.on('uncaughtException', (error) => {
     logger.fatal({ err: error }, 'unexpected failure');
     process.exit(1);
@@ -72,7 +94,7 @@ async function serve(config: string, level: string, format: 'auto' | 'json' | 'p
     process.once('SIGINT', done);
     process.once('SIGTERM', done);
   });
-  const gateway = await Gateway.start({ config, logger, root: ROOT });
+  const gateway = await Gateway.start({ config, logger, log, root: ROOT });
   logger.info({ url: gateway.url }, `Clearway is ready: open ${gateway.url}`);
   const signal = await stop;
   process.once('SIGINT', () => process.exit(1));
@@ -123,7 +145,7 @@ async function main(): Promise<number> {
   const config = String(values.config);
   switch (command) {
     case 'serve':
-      return serve(config, String(values['log-level']), String(values['log-format']) as 'auto');
+      return serve(config, { level: values['log-level'], format: values['log-format'] });
     case 'doctor':
       return doctor(config, ROOT);
     case 'models':

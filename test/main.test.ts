@@ -1,0 +1,72 @@
+import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { fileURLToPath } from 'node:url';
+import { temporaryDirectory } from './support/ffmpeg.ts';
+import { freePort } from './support/ports.ts';
+
+const MAIN = fileURLToPath(new URL('../src/main.ts', import.meta.url));
+
+function clearway(...args: string[]) {
+  const child = spawn(process.execPath, [MAIN, ...args], { stdio: ['ignore', 'pipe', 'pipe'] });
+  let output = '';
+  for (const pipe of [child.stdout, child.stderr]) {
+    pipe.setEncoding('utf8').on('data', (text: string) => {
+      output += text;
+    });
+  }
+  const ended = once(child, 'close').then(([code]) => ({ code, output }));
+  return { child, ended, output: () => output };
+}
+
+for (const args of [
+  ['serve', '--log-level', 'loud'],
+  ['serve', '--log-format', 'xml'],
+  ['serve', '--frobnicate'],
+  ['serve', 'twice'],
+  ['fly'],
+]) {
+  test(`clearway ${args.join(' ')} is wrong usage, and says why`, async () => {
+    const { code, output } = await clearway(...args).ended;
+    assert.equal(code, 2);
+    assert.match(output, /^CLEARWAY_BAD_REQUEST: /);
+  });
+}
+
+test('stopped while the models are still being timed it ends at once, and logs as the configuration says', async () => {
+  await using directory = await temporaryDirectory();
+  const config = join(directory.path, 'clearway.yml');
+  const [http, rtmp] = [await freePort(), await freePort()];
+  await writeFile(
+    config,
+    `log: { level: info, format: json }\nhttp: { port: ${http} }\nrtmp: { port: ${rtmp} }\nstreams:\n  cam: { source: push }\n`,
+  );
+  const { child, ended, output } = clearway('serve', '--config', config);
+  while (!output().includes('Clearway is ready')) {
+    assert.equal(child.exitCode, null, output());
+    await Promise.race([once(child.stdout, 'data'), ended]);
+  }
+  child.kill('SIGTERM');
+  const { code } = await ended;
+  assert.equal(code, 0);
+  const lines = output().trim().split('\n');
+  assert.equal(JSON.parse(lines.at(-1)!).msg, 'stopped');
+
+  await writeFile(config, `log: { level: silent }\nhttp: { port: ${http} }\nrtmp: { enabled: false }\n`);
+  const quiet = clearway('serve', '--config', config);
+  // The page answers before anything could have been logged.
+  for (;;) {
+    assert.equal(quiet.child.exitCode, null, quiet.output());
+    const answered = await fetch(`http://127.0.0.1:${http}/health`).then(
+      (response) => response.ok,
+      () => false,
+    );
+    if (answered) break;
+    await new Promise((resolve) => setTimeout(resolve, 50));
+  }
+  quiet.child.kill('SIGTERM');
+  assert.deepEqual(await quiet.ended, { code: 0, output: '' });
+});
