@@ -22,14 +22,13 @@ const MIB = 2 ** 20;
 /** Ticks a second of /proc/<pid>/stat on Linux. */
 const TICKS = 100;
 
-/** Reads every NVIDIA GPU through the driver's own tool; undefined when there is none. */
+/** Reads every NVIDIA GPU through the driver's own tool: none when it fails, undefined when there is no such tool. */
 export async function readGpus(command = 'nvidia-smi'): Promise<AcceleratorReading[] | undefined> {
   try {
     const { stdout } = await promisify(execFile)(command, QUERY, { timeout: QUERY_TIMEOUT });
-    const readings = parseGpus(stdout);
-    return readings.length > 0 ? readings : undefined;
-  } catch {
-    return undefined;
+    return parseGpus(stdout);
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code === 'ENOENT' ? undefined : [];
   }
 }
 

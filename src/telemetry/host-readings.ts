@@ -22,7 +22,7 @@ export class HostReadings {
   private readonly cpu = new CpuMeter();
   private readonly timer: NodeJS.Timeout;
   private reading = false;
-  /** Becomes false once no GPU answered: asking costs a process each time. */
+  /** Becomes false once the driver's tool was not found: looking for it costs a process each time. */
   private hasGpus = true;
 
   constructor(options: HostReadingsOptions) {
@@ -36,13 +36,16 @@ export class HostReadings {
     clearInterval(this.timer);
   }
 
-  /** Reads everything once; what cannot be read keeps its last value, or none. */
+  /** Reads everything once. */
   async read(): Promise<void> {
     // A reading that hangs is not joined by a second one.
     if (this.reading) return;
     this.reading = true;
-    await Promise.all([this.readAccelerators(), this.readDisks(), this.readCertificate()]);
-    this.reading = false;
+    try {
+      await Promise.all([this.readAccelerators(), this.readDisks(), this.readCertificate()]);
+    } finally {
+      this.reading = false;
+    }
   }
 
   private async readAccelerators(): Promise<void> {
@@ -51,10 +54,13 @@ export class HostReadings {
     const gpus = this.hasGpus ? await readGpus() : undefined;
     this.hasGpus = gpus !== undefined;
     const cpu = pid === undefined ? undefined : await this.cpu.read(pid);
+    const { acceleratorUtilization, acceleratorMemory, acceleratorMemoryTotal } = metrics;
+    // What does not answer now must not look busy for ever.
+    for (const gauge of [acceleratorUtilization, acceleratorMemory, acceleratorMemoryTotal]) gauge.reset();
     for (const { device, utilization, used, total } of [...(gpus ?? []), ...(cpu ? [cpu] : [])]) {
-      if (utilization !== undefined) metrics.acceleratorUtilization.set({ device }, utilization);
-      if (used !== undefined) metrics.acceleratorMemory.set({ device }, used);
-      if (total !== undefined) metrics.acceleratorMemoryTotal.set({ device }, total);
+      if (utilization !== undefined) acceleratorUtilization.set({ device }, utilization);
+      if (used !== undefined) acceleratorMemory.set({ device }, used);
+      if (total !== undefined) acceleratorMemoryTotal.set({ device }, total);
     }
   }
 

@@ -1,9 +1,11 @@
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
-import { readFileSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { describe, it } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
+import { parse } from 'yaml';
 import { PROMETHEUS_CONFIG, readRules, rulesOf } from '../support/alert-rules.ts';
 
 const path = (name: string) => fileURLToPath(new URL(name, import.meta.url));
@@ -44,6 +46,29 @@ describe('Prometheus rules', () => {
   it('write the latency objective once, as a bound the histogram has', () => {
     const text = readFileSync(`${PROMETHEUS_CONFIG}recording.yml`, 'utf8') + JSON.stringify(alerts);
     assert.equal(text.match(/frame_latency_seconds_bucket\{le=/g)?.length, 1);
+  });
+});
+
+describe('the compose file for monitoring', () => {
+  it('mounts what there is, where the services look for it', () => {
+    const root = path('../../');
+    const { services } = parse(readFileSync(`${root}config/compose.monitoring.yml`, 'utf8')) as {
+      services: Record<string, { command?: string[]; volumes: string[] }>;
+    };
+    const mounted = (service: string, file: string): string => {
+      const volume = services[service]?.volumes.find((volume) => file.startsWith(`${volume.split(':')[1]}/`));
+      const [from, to] = (volume ?? '').split(':');
+      return join(root, from!, file.slice(to!.length));
+    };
+    for (const service of ['prometheus', 'alertmanager']) {
+      const flag = services[service]?.command?.find((argument) => argument.startsWith('--config.file='));
+      assert.ok(existsSync(mounted(service, flag!.split('=')[1]!)), service);
+    }
+    assert.ok(existsSync(mounted('grafana', '/etc/grafana/provisioning/datasources/prometheus.yml')));
+    const provider = parse(
+      readFileSync(mounted('grafana', '/etc/grafana/provisioning/dashboards/clearway.yml'), 'utf8'),
+    ) as { providers: { options: { path: string } }[] };
+    assert.ok(existsSync(mounted('grafana', `${provider.providers[0]!.options.path}/clearway.json`)));
   });
 });
 

@@ -24,7 +24,8 @@ describe('GPU readings', () => {
     assert.deepEqual(parseGpus('NVIDIA-SMI has failed because it could not communicate\n'), []);
   });
 
-  it('are none without a driver', async () => {
+  it('are none while the driver fails, and are not to be had without its tool', async () => {
+    assert.deepEqual(await readGpus('false'), []);
     assert.equal(await readGpus('/nonexistent/nvidia-smi'), undefined);
   });
 });
