@@ -139,8 +139,6 @@ export class FrameFlow {
     if (oldest && inference.withdraw(oldest)) {
       oldest.cancelled();
       report.drop('queue-full');
-      // The accelerator does not keep up, whatever the estimates say.
-      this.step(true);
     }
     const { epoch, fresh } = this;
     this.fresh = false;
