@@ -41,10 +41,12 @@ describe('alerts of a running gateway, from Prometheus through Alertmanager to a
   before(async () => {
     gate = await startRtspCamera(camera);
     stack.defer(() => gate[Symbol.asyncDispose]());
+    const frozen = stack.use(await startRtspCamera({ ...camera, pattern: 'smpte100' }));
     gateway = stack.use(
       await startGateway({
         streams: {
           gate: patientStream(gate.url, { height: 180 }),
+          yard: patientStream(frozen.url, { model: 'none', height: 180 }),
           // Nobody watches it: nothing of it is worth an alert.
           spare: patientStream(gate.url, { onDemand: true }),
         },
@@ -77,6 +79,12 @@ describe('alerts of a running gateway, from Prometheus through Alertmanager to a
     assert.equal(fired.annotations.summary, 'gate: no picture from the camera');
     gate = await startRtspCamera({ ...camera, port: gate.port });
     await alerting.alert(about('StreamDown', 'resolved', 'gate'));
+  });
+
+  it('a camera that sends the same picture for half a minute is told', TIMEOUT, async () => {
+    const fired = await alerting.alert(about('PictureFrozen', 'firing', 'yard'));
+    assert.match(fired.annotations.summary!, /^yard: the same picture for \d+/);
+    assert.ok(!alerting.delivered.some(about('PictureFrozen', 'firing', 'gate')));
   });
 
   it('every panel of the dashboard has an answer', TIMEOUT, async () => {
