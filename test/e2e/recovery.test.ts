@@ -41,7 +41,7 @@ async function hlsAdvances(): Promise<void> {
 /** Breaks something and sees the picture of the very same viewers come back by itself. */
 async function recovers(t: TestContext, harm: () => Promise<void>): Promise<void> {
   const before = await page.evaluate(() => window.players.main!.timestamps.length);
-  const noticed = gateway.until('cam', ({ state }) => state !== 'live');
+  const noticed = gateway.until('cam', ({ error }) => error !== undefined);
   await harm();
   const { cause, error } = await noticed;
   t.diagnostic(cause);

@@ -36,7 +36,9 @@ export async function watchWhep(
 
 /** Ends every WHEP session of a page, as a player does that is closed properly. */
 export async function leaveWhep(page: Page, gateway: RunningGateway): Promise<void> {
-  const locations = await page.evaluate(() => Object.values(window.players).map(({ location }) => location));
+  const locations = await page.evaluate(() =>
+    Object.values(window.players ?? {}).map(({ location }) => location),
+  );
   for (const location of locations) await gateway.api('DELETE', location);
 }
 
