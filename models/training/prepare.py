@@ -20,16 +20,14 @@ from sequences import SIZE, clean_sequence, i420, planes
 
 
 def codec(rng: np.random.Generator) -> tuple[str, list[str], bool]:
-    """A camera's codec: (name, ffmpeg arguments, does sensor noise come first)."""
-    kind = rng.choice(["lowrate", "night", "mjpeg", "hevc"], p=[0.31, 0.31, 0.2, 0.18])
+    """A camera's codec: (name, ffmpeg arguments, does sensor noise come first). MJPEG is made during training."""
+    kind = rng.choice(["lowrate", "night", "hevc"], p=[0.36, 0.52, 0.12])
     x264 = ["-c:v", "libx264", "-preset", str(rng.choice(["veryfast", "superfast", "ultrafast"], p=[0.8, 0.1, 0.1])), "-tune", "zerolatency", "-bf", "0", "-g", "50"]
     if kind == "lowrate":
-        return "h264", [*x264, "-qp", str(int(rng.triangular(24, 37, 42)))], bool(rng.random() < 0.2)
+        return "h264", [*x264, "-qp", str(int(rng.triangular(28, 37, 42)))], bool(rng.random() < 0.1)
     if kind == "night":
-        return "h264", [*x264, "-crf", str(int(rng.triangular(26, 33, 38)))], True
-    if kind == "mjpeg":
-        return "mjpeg", ["-c:v", "mjpeg", "-q:v", str(int(rng.triangular(3, 14, 21))), "-pix_fmt", "yuvj420p"], bool(rng.random() < 0.3)
-    rate = str(int(rng.triangular(26, 34, 40)))
+        return "h264", [*x264, "-crf", str(int(rng.triangular(28, 33.5, 38)))], True
+    rate = str(int(rng.triangular(28, 34, 40)))
     return "hevc", ["-c:v", "libx265", "-preset", "ultrafast", "-tune", "zerolatency", "-x265-params", f"crf={rate}:bframes=0:keyint=50:log-level=none:pools=none"], bool(rng.random() < 0.5)
 
 
@@ -42,7 +40,7 @@ def encode(seed: int, pack: Path) -> dict:
     if rng.random() < 0.08:
         y = optics(y, gen)
     if noisy:
-        y, uv = sensor_noise(y, uv, gen, 3.0, 17.0)
+        y, uv = sensor_noise(y, uv, gen, 4.0, 17.0)
     file = f"{seed}.{name}.mkv"
     command = ["ffmpeg", "-v", "error", "-y", "-threads", "1", "-f", "rawvideo", "-pix_fmt", "yuv420p", "-s", f"{SIZE}x{SIZE}", "-r", "25"]
     command += ["-i", "-", *arguments, "-threads", "1", str(pack / "codec" / file)]

@@ -16,7 +16,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-SIZE, LENGTH = 256, 16  # sequences are LENGTH frames of SIZE x SIZE
+SIZE, LENGTH = 256, 32  # sequences are LENGTH frames of SIZE x SIZE
 _TO_YUV = np.array([[0.2126, 0.7152, 0.0722], [-0.1146, -0.3854, 0.5], [0.5, -0.4542, -0.0458]], np.float32)
 
 
@@ -68,7 +68,10 @@ def _still(path: Path) -> torch.Tensor:
 
 @lru_cache(maxsize=16)
 def _clip(path: Path) -> np.ndarray:
-    return decode(path)
+    frames = decode(path)
+    while len(frames) < LENGTH:  # a short one plays to and fro
+        frames = np.concatenate([frames, frames[-2::-1]])
+    return frames
 
 
 def _path(rng: np.random.Generator, still: bool) -> np.ndarray:
@@ -76,11 +79,13 @@ def _path(rng: np.random.Generator, still: bool) -> np.ndarray:
     t = np.arange(LENGTH + 1)[:, None]
     if still:
         return np.zeros((LENGTH + 1, 4))
-    speed, heading = np.exp(rng.uniform(np.log(0.1), np.log(8))), rng.uniform(0, 2 * np.pi)
+    speed, heading = np.exp(rng.uniform(np.log(0.1), np.log(16))), rng.uniform(0, 2 * np.pi)
     rate = np.array([speed * np.cos(heading), speed * np.sin(heading), rng.normal(0, 0.002), rng.normal(0, 0.004)])
     path = t * rate + t**2 * rng.normal(0, 0.03, 4) * rate
     if rng.random() < 0.25:
         path[:, :2] += rng.normal(0, 0.5, (LENGTH + 1, 2))  # a shaking pole
+    if rng.random() < 0.3:
+        path = np.concatenate([path[:, :2].round(), 0 * path[:, 2:]], 1)  # whole pixels: nothing resampled, all stays sharp
     return path
 
 
@@ -110,7 +115,9 @@ def _from_stills(rng: np.random.Generator, stills: list[Path]) -> tuple[np.ndarr
         still = _still(stills[rng.integers(len(stills))])
         size = np.array([still.shape[2], still.shape[1]])
         exact = fixed and min(size) >= SIZE
-        return _view(still, _path(rng, fixed), size * rng.uniform(0.4, 0.6, 2), rng.uniform(1.0, 1.4), rng.random() < 0.3, exact)
+        # Made smaller without a low pass, moving texture is as sharp as cameras sharpen it.
+        scale = np.exp(rng.uniform(0, np.log(2.2)))
+        return _view(still, _path(rng, fixed), size * rng.uniform(0.4, 0.6, 2), scale, rng.random() < 0.25, exact)
 
     yuv = layer(fixed=rng.random() < 0.45)
     if rng.random() < 0.4:  # something passes in front
