@@ -61,7 +61,12 @@ export function createControl({ store, streams, restorer, metrics, sourcesFromAp
       await resolveSource(input.source, 'api');
       checkModel(input.model);
       sourcesFromApi.add(name);
-      await store.setStream(name, input);
+      try {
+        await store.setStream(name, input);
+      } catch (error) {
+        sourcesFromApi.delete(name);
+        throw error;
+      }
       return status(name);
     },
     async update(name, patch) {

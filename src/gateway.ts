@@ -108,6 +108,10 @@ class Parts {
       open: (name, stream) => this.openSource(name, stream),
       viewers: (name) => ({ webrtc: this.webrtc.viewers(name), hls: this.hls?.viewers(name) ?? 0 }),
     });
+    this.streams.on('removed', (name) => {
+      this.updateDemoCamera(name, undefined);
+      this.sourcesFromApi.delete(name);
+    });
     const publishing = { streams: this.streams, logger, metrics: this.metrics };
     this.webrtc = createWebRtcPublisher({ ...publishing, config: config.webrtc });
     this.hls = config.hls.enabled ? createHlsPublisher({ ...publishing, config: config.hls }) : undefined;
@@ -204,11 +208,6 @@ class Parts {
     this.updateDemoCamera(name, config);
   }
 
-  private removeStream(name: string): void {
-    this.updateDemoCamera(name, undefined);
-    this.streams.remove(name);
-  }
-
   /** Runs the built-in camera exactly while its stream wants it. */
   private updateDemoCamera(name: string, config: StreamConfig | undefined): void {
     const wanted = config?.source === 'demo' && config.enabled && this.rtmp !== undefined;
@@ -229,16 +228,13 @@ class Parts {
     const wanted = Object.keys(configured).length === 0;
     const running = this.streams.get(DEMO) !== undefined && configured[DEMO] === undefined;
     if (wanted && !running && this.rtmp) this.addStream(DEMO, this.store.resolveStream({ source: 'demo' }));
-    if (!wanted && running) this.removeStream(DEMO);
+    if (!wanted && running) this.streams.remove(DEMO);
   }
 
   private onConfig(next: Config, diff: ConfigDiff): void {
-    for (const name of diff.removed) {
-      this.sourcesFromApi.delete(name);
-      this.removeStream(name);
-    }
+    for (const name of diff.removed) this.streams.remove(name);
     for (const name of diff.added) {
-      if (this.streams.get(name)) this.removeStream(name);
+      if (this.streams.get(name)) this.streams.remove(name);
       this.addStream(name, next.streams[name]!);
     }
     for (const { name } of diff.changed) {
