@@ -14,7 +14,7 @@ const HELP = `npm run eval -- --data DIR [options]: measures the restoration mod
 
   --data DIR          clean clips (mp4, mkv, mov, webm) of one scene each; names with _raw_ in them are left out
   --validation DIR    other clean clips, on which each filter's strength is chosen (else: the middle one of three);
-                      every third one, half as many frames
+                      every fifth one, a third as many frames
   --frames N          of each clip, from its first (12)
   --conditions A,B    of ${CONDITIONS.join(', ')} (all)
   --models A,B        directories of models/ (all restorers)
@@ -86,8 +86,8 @@ export async function main(args: string[]): Promise<void> {
     const models = graphs.flatMap((graph) => [modelSubject(graph), modelSubject(graph, smoother)]);
     const validation = values.validation && {
       ...plan,
-      clips: (await clipsIn(values.validation)).filter((_, i) => i % 3 === 0),
-      frames: Math.ceil(frames / 2),
+      clips: (await clipsIn(values.validation)).filter((_, i) => i % 5 === 0),
+      frames: Math.max(2, Math.ceil(frames / 3)),
     };
     const filters = values.filters
       ? await chooseFilters(conditions, work, validation || undefined)
