@@ -136,9 +136,9 @@ test('an edit of the file restarts only what it changed', TIMEOUT, async () => {
 test('a broken edit is refused with line and reason, and everything goes on', TIMEOUT, async () => {
   const good = await readFile(gateway.configPath, 'utf8');
   const before = changes('always').length;
-  await edit((text) => text.replace('latencyBudget: 5s', 'latencyBudget: soon'));
+  await edit((text) => text.replace('latencyBudget: 1m', 'latencyBudget: soon'));
   const { reason } = await gateway.logged(({ msg }) => msg === 'configuration edit refused');
-  const line = good.split('\n').findIndex((text) => text.includes('latencyBudget: 5s')) + 1;
+  const line = good.split('\n').findIndex((text) => text.includes('latencyBudget: 1m')) + 1;
   assert.match(String(reason), new RegExp(`\\b${line}\\b[\\s\\S]*latencyBudget`));
   const answer = await gateway.api('PATCH', '/api/v1/streams/always', { strength: 1 });
   assert.equal(answer.status, 409, 'the API does not overwrite what an operator is about to correct');

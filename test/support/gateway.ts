@@ -264,5 +264,5 @@ function nextTurn(ms: number): Promise<void> {
 /** A stream that is only connected while a test watches it, restored by the shipped model whatever it costs here. */
 export function patientStream(source: string, settings: Partial<StreamConfigInput> = {}): StreamConfigInput {
   // Tests share their cores: a deadline as tight as a camera's would measure the neighbours.
-  return { source, model: 'lite', latencyBudget: '5s', ...settings };
+  return { source, model: 'lite', latencyBudget: '1m', ...settings };
 }
