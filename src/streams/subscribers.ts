@@ -73,7 +73,11 @@ export class Subscribers {
 
   video(unit: AccessUnit): void {
     // A restarted restorer maps its clock anew: what would go back in time is not published.
-    if (unit.pts <= (this.lastPts.get(unit.rendition) ?? 0)) return;
+    if (unit.pts <= (this.lastPts.get(unit.rendition) ?? 0)) {
+      // Later pictures may refer to this one.
+      this.requestKeyframe(unit.rendition);
+      return;
+    }
     this.lastPts.set(unit.rendition, unit.pts);
     for (const { options } of this.entries)
       if (options.rendition === unit.rendition) options.sink.video(unit);

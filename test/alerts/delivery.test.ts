@@ -7,7 +7,7 @@ import { type RtspCamera, startRtspCamera } from '../support/rtsp-camera.ts';
 import { type Alerting, type Delivered, startAlerting } from './alerting.ts';
 import { faster } from './overlay.ts';
 
-const TIMEOUT = { timeout: 120_000 };
+const TIMEOUT = { timeout: 240_000 };
 /** Two minutes of the rules are four seconds here. */
 const SPEED = 30;
 

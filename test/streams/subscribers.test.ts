@@ -28,7 +28,7 @@ function make() {
 }
 
 test('units go to those who asked for their rendition, and never back in time', () => {
-  const { subscribers } = make();
+  const { subscribers, log } = make();
   const got: string[] = [];
   for (const rendition of ['restored', 'compare'] as const) {
     subscribers.add({ rendition, sink: { video: ({ pts }) => got.push(`${rendition} ${pts}`) } });
@@ -36,6 +36,11 @@ test('units go to those who asked for their rendition, and never back in time', 
   for (const pts of [10, 20, 15, 30]) subscribers.video(unit('restored', pts));
   subscribers.video(unit('compare', 12));
   assert.deepEqual(got, ['restored 10', 'restored 20', 'restored 30', 'compare 12']);
+  assert.deepEqual(
+    log,
+    ['changed', 'changed', 'key restored'],
+    'what refers to the dropped unit is replaced',
+  );
 });
 
 test('demand is what all subscribers want together', () => {
