@@ -7,7 +7,7 @@ import { RestorerGraph, SmootherGraph } from '../restore/graph.ts';
 import { listModels, readModel } from '../restore/manifest.ts';
 import { CONDITIONS, type Condition } from './conditions.ts';
 import { chooseFilters, evaluate, type Plan } from './evaluate.ts';
-import { clipTable, summaryTable, writeCard } from './report.ts';
+import { clipTable, exceptions, INPUT, type Row, summaryTable, writeCard } from './report.ts';
 import { modelSubject } from './subjects.ts';
 
 const HELP = `npm run eval -- --data DIR [options]: measures the restoration models on clean clips
@@ -54,6 +54,22 @@ async function openModels(names: string[] | undefined): Promise<[RestorerGraph[]
   return [graphs, smoother];
 }
 
+/** A model's gains on every clip, and where it falls short of its input or of a filter. */
+function clipReport(
+  rows: readonly Row[],
+  subjects: readonly string[],
+  [name = '', smoothed = '']: string[],
+): string {
+  const filters = [...new Set(rows.map((row) => row.subject))].filter(
+    (subject) => subject !== INPUT && !subjects.includes(subject),
+  );
+  const found = [...exceptions(rows, name, filters), ...exceptions(rows, smoothed, [])];
+  const against = filters.length > 0 ? ", or its PSNR lower than a filter's" : '';
+  const heading = `Clips whose PSNR is lower than their input's, or flicker not lower${against}:`;
+  const list = found.length > 0 ? `\n\n${found.map((line) => `- ${line}`).join('\n')}` : ' none.';
+  return `${clipTable(rows, name)}\n\n${heading}${list}`;
+}
+
 /** Runs the command line; writes tables to stdout and progress to stderr. */
 export async function main(args: string[]): Promise<void> {
   const { values } = parseArgs({
@@ -93,19 +109,21 @@ export async function main(args: string[]): Promise<void> {
       ? await chooseFilters(conditions, work, validation || undefined)
       : undefined;
     const rows = await evaluate(plan, (condition) => [...models, ...(filters?.get(condition) ?? [])]);
-    const isModel = (subject: string) => models.some((model) => model.name === subject);
+    const names = models.map((model) => model.name);
     const versions = graphs.map(({ manifest }) => `${manifest.name} ${manifest.version}`).join(', ');
     const about = `${clips.length} clips of ${basename(values.data)}, first ${frames} frames; ${versions}, smoother ${smoother.manifest.version}.`;
-    const perClip = graphs.map(({ manifest }) => clipTable(rows, manifest.name)).join('\n\n');
-    const all = `${about}\n\n${summaryTable(rows, () => true)}\n\n${perClip}\n`;
-    process.stdout.write(all);
-    if (!values.write) return;
+    process.stdout.write(`${about}\n\n${summaryTable(rows, () => true)}\n`);
     for (const { manifest } of graphs) {
-      const own = (s: string) => s === manifest.name || s.startsWith(`${manifest.name} + `) || !isModel(s);
-      const text = `${about}\n\n${summaryTable(rows, own)}\n\n${clipTable(rows, manifest.name)}`;
-      await writeCard(join(MODELS, manifest.name, 'card.md'), text);
+      const own = [manifest.name, `${manifest.name} + ${smoother.manifest.name}`];
+      const report = clipReport(rows, names, own);
+      process.stdout.write(`\n${report}\n`);
+      if (!values.write) continue;
+      const summary = summaryTable(rows, (subject) => own.includes(subject) || !names.includes(subject));
+      await writeCard(join(MODELS, manifest.name, 'card.md'), `${about}\n\n${summary}\n\n${report}`);
     }
-    await writeCard(join(MODELS, 'smoother', 'card.md'), `${about}\n\n${summaryTable(rows, isModel)}`);
+    if (!values.write) return;
+    const smoothed = summaryTable(rows, (subject) => names.includes(subject));
+    await writeCard(join(MODELS, 'smoother', 'card.md'), `${about}\n\n${smoothed}`);
   } finally {
     await rm(work, { recursive: true, force: true });
     for (const graph of [...graphs, smoother]) await graph.release();

@@ -76,6 +76,30 @@ export function gain(row: Row, rows: readonly Row[]): number {
   return row.measures.psnr - input!.measures.psnr;
 }
 
+/**
+ * Where a subject is worse than it should be, one line a finding: below its input, less steady than its input, or
+ * below one of the `others`.
+ */
+export function exceptions(rows: readonly Row[], subject: string, others: readonly string[]): string[] {
+  return rows
+    .filter((row) => row.subject === subject && row.condition !== 'clean')
+    .flatMap((row) => {
+      const here = rows.filter((r) => r.clip === row.clip && r.condition === row.condition);
+      const where = `${row.clip}, ${row.condition}: ${subject}`;
+      const input = here.find((r) => r.subject === INPUT)!.measures;
+      const { psnr, flicker } = row.measures;
+      return [
+        ...(psnr < input.psnr ? [`${where} is ${(input.psnr - psnr).toFixed(2)} dB below its input`] : []),
+        ...(flicker >= input.flicker
+          ? [`${where} flickers ${flicker.toFixed(2)}, its input ${input.flicker.toFixed(2)}`]
+          : []),
+        ...here
+          .filter((r) => others.includes(r.subject) && r.measures.psnr > psnr)
+          .map((r) => `${where} is ${(r.measures.psnr - psnr).toFixed(2)} dB below ${r.subject}`),
+      ];
+    });
+}
+
 const BEGIN = '<!-- eval: written by `npm run eval -- --write` -->';
 const END = '<!-- /eval -->';
 

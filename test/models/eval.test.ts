@@ -6,7 +6,7 @@ import { test } from 'node:test';
 import { promisify } from 'node:util';
 import { DegradedClip } from '../../src/eval/conditions.ts';
 import { measure } from '../../src/eval/measures.ts';
-import { writeCard } from '../../src/eval/report.ts';
+import { exceptions, type Row, writeCard } from '../../src/eval/report.ts';
 import { filterSubject } from '../../src/eval/subjects.ts';
 import { readVideo, runFfmpeg, toY4m } from '../../src/eval/video.ts';
 import { temporaryDirectory } from '../support/ffmpeg.ts';
@@ -99,6 +99,23 @@ test('measures: equal pictures, and differences of known size', () => {
   const { psnr, flicker } = measure(brighter, clean);
   assert.ok(Math.abs(psnr - (60 + 60 + 10 * Math.log10(255 ** 2 / 4)) / 3) < 1e-9);
   assert.equal(flicker, 2);
+});
+
+test('exceptions name what is below its input, flickers more, or is below another', () => {
+  const row = (subject: string, psnr: number, flicker: number): Row => ({
+    clip: 'a',
+    condition: 'night',
+    subject,
+    measures: { psnr, ssim: 1, flicker },
+    cpu: 1,
+  });
+  const rows = [row('input', 30, 2), row('good', 32, 1), row('bad', 29, 2), row('filter', 31, 1)];
+  assert.deepEqual(exceptions(rows, 'good', ['filter']), []);
+  assert.deepEqual(exceptions(rows, 'bad', ['filter']), [
+    'a, night: bad is 1.00 dB below its input',
+    'a, night: bad flickers 2.00, its input 2.00',
+    'a, night: bad is 2.00 dB below filter',
+  ]);
 });
 
 test('a card is written between its markers, and what stands around them stays', async () => {
