@@ -1,6 +1,9 @@
-/** Share of frames that must miss their deadline for a step down, over this many frames. */
-const MISS_SHARE = 0.4;
-const WINDOW = 40;
+/**
+ * Share of frames that must miss their deadline for a step down, over this many frames: four seconds at 25 fps. Short
+ * trouble (a browser starting beside us) needs no step, since each late frame passes through by itself.
+ */
+const MISS_SHARE = 0.5;
+const WINDOW = 100;
 /** First wait before trying a step up again, ms; doubles each time the higher step fails soon after. */
 const CLIMB_AFTER = 10_000;
 const CLIMB_AFTER_MOST = 300_000;
