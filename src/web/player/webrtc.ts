@@ -68,7 +68,10 @@ export class WebrtcSession implements Session {
     const media = new MediaStream();
     pc.ontrack = ({ track, receiver }) => {
       receiver.jitterBufferTarget = 0;
-      media.addTrack(track);
+      if (track.kind === 'audio') {
+        this.video.onvolumechange = () => this.#connectSound(media, track);
+        this.#connectSound(media, track);
+      } else media.addTrack(track);
       this.video.srcObject = media;
     };
     pc.oniceconnectionstatechange = () => this.#iceChanged();
@@ -93,6 +96,12 @@ export class WebrtcSession implements Session {
     if (this.#closed) return this.#forget();
     await pc.setRemoteDescription({ type: 'answer', sdp: this.#answer });
     if (this.#late.length > 0) this.#sendLate();
+  }
+
+  /** A muted viewer does not wait for sound: the browser holds pictures back until theirs is there. */
+  #connectSound(media: MediaStream, sound: MediaStreamTrack): void {
+    if (this.video.muted) media.removeTrack(sound);
+    else media.addTrack(sound);
   }
 
   #gathered(): Promise<void> {
