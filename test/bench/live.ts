@@ -232,7 +232,6 @@ const scenarios: Record<string, () => Promise<void>> = {
     await using camera = await startRtspCamera({ width: 640, height: 360, rate: 25, bitrate: 600 });
     // A process of its own: this one holds the players.
     await using gateway = await startGatewayProcess({
-      log: { level: 'warn' },
       streams: { cam: { source: camera.url, model: 'lite', height: 360 } },
     });
     await gateway.until('cam', ({ state }) => state === 'live');
