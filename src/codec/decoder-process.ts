@@ -2,6 +2,7 @@ import { ClearwayError } from '../contracts/errors.ts';
 import { CLOCK_RATE } from '../contracts/media.ts';
 import type { SourceSpec } from '../contracts/restorer.ts';
 import type { SourceInfo } from '../contracts/stream.ts';
+import { now } from '../contracts/time.ts';
 import { type Logger, redact } from '../telemetry/log.ts';
 import { ByteQueue } from './byte-queue.ts';
 import { decoderArguments } from './decoder-arguments.ts';
@@ -92,10 +93,6 @@ const KEPT_PACKETS = 64;
 const CLOCKLESS = /^(mpjpeg|mjpeg|jpeg_pipe|h264|hevc|m4v|mpegvideo|image2pipe)$/;
 
 type FrameLine = Extract<LogEvent, { t: 'frame' }>;
-
-function now(): number {
-  return performance.timeOrigin + performance.now();
-}
 
 /** Opens a source in an ffmpeg child of its own and hands over its frames, audio and packets as they come. */
 export function spawnDecoder(

@@ -1,6 +1,7 @@
 import type { WebSocket } from 'ws';
 import type { Control } from '../contracts/control.ts';
 import type { ClientEvent } from '../contracts/events.ts';
+import { now } from '../contracts/time.ts';
 import { type Identity, may } from './auth.ts';
 import { clientEventSchema } from './schemas.ts';
 
@@ -93,7 +94,7 @@ export class EventClient {
     }
     if (event.type === 'ping') {
       if (this.#socket.bufferedAmount <= MAX_BUFFERED) {
-        this.#send(JSON.stringify({ type: 'pong', t0: event.t0, now: preciseNow() }));
+        this.#send(JSON.stringify({ type: 'pong', t0: event.t0, now: now() }));
       }
       return;
     }
@@ -105,16 +106,11 @@ export class EventClient {
 
   /** Token bucket. */
   #allowed(): boolean {
-    const now = performance.now();
-    this.#allowance = Math.min(BURST, this.#allowance + ((now - this.#refilled) / 1000) * PER_SECOND);
-    this.#refilled = now;
+    const at = performance.now();
+    this.#allowance = Math.min(BURST, this.#allowance + ((at - this.#refilled) / 1000) * PER_SECOND);
+    this.#refilled = at;
     if (this.#allowance < 1) return false;
     this.#allowance--;
     return true;
   }
-}
-
-/** Unix time in ms with its fraction: whole milliseconds would blur the players' clock estimate. */
-function preciseNow(): number {
-  return performance.timeOrigin + performance.now();
 }

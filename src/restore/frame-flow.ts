@@ -1,5 +1,6 @@
 import { CLOCK_RATE } from '../contracts/media.ts';
 import type { RestoreSettings } from '../contracts/restorer.ts';
+import { now } from '../contracts/time.ts';
 import type { Logger } from '../telemetry/log.ts';
 import type { FrameDone, Inference, Job } from './inference.ts';
 import type { Ladder } from './ladder.ts';
@@ -10,7 +11,6 @@ import type { FinishedFrame, Renditions } from './renditions.ts';
 import type { RunningCost } from './running-cost.ts';
 import type { Snapshots } from './snapshots.ts';
 import type { Reporter } from './stream-report.ts';
-import { now } from './time.ts';
 
 /** Frames of one stream that may wait for the accelerator, and for the encoders. */
 const WAITING = 4;

@@ -3,6 +3,7 @@ import { parentPort, workerData } from 'node:worker_threads';
 import type { ModelInfo } from '../contracts/control.ts';
 import { ClearwayError, errorInfo } from '../contracts/errors.ts';
 import type { ModelSpeed } from '../contracts/restorer.ts';
+import { now } from '../contracts/time.ts';
 import { measureSpeed } from './calibrate.ts';
 import { type GraphOptions, type Provider, RestorerGraph, SmootherGraph } from './graph.ts';
 import type {
@@ -89,7 +90,7 @@ async function onFrame(command: Extract<InferenceCommand, { t: 'frame' }>): Prom
   const { id, stream, request, picture, out, source } = command;
   const restoration = streams.get(stream) ?? new Restoration();
   streams.set(stream, restoration);
-  const began = performance.timeOrigin + performance.now();
+  const began = now();
   const recycled: ArrayBuffer[] = [];
   const graph = restorers.get(command.model);
   const done = { t: 'done', id, stream, began, out, source, recycled } as const;

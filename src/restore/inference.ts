@@ -1,11 +1,11 @@
 import { Worker } from 'node:worker_threads';
+import { now } from '../contracts/time.ts';
 import type {
   Accelerator,
   InferenceCommand,
   InferenceEvent,
   InferenceOptions,
 } from './inference-protocol.ts';
-import { now } from './time.ts';
 
 type FrameCommand = Extract<InferenceCommand, { t: 'frame' }>;
 export type FrameDone = Extract<InferenceEvent, { t: 'done' }>;

@@ -3,6 +3,7 @@ import { errorInfo } from '../contracts/errors.ts';
 import { CLOCK_RATE, type Rendition } from '../contracts/media.ts';
 import type { RestorerEvent, RestoreSettings, SourceSpec } from '../contracts/restorer.ts';
 import type { RestorationInfo, SourceInfo } from '../contracts/stream.ts';
+import { now } from '../contracts/time.ts';
 import type { Logger } from '../telemetry/log.ts';
 import { AudioTrack } from './audio-track.ts';
 import { OutputClock } from './clock.ts';
@@ -15,7 +16,6 @@ import { type FinishedFrame, Renditions } from './renditions.ts';
 import type { RunningCost } from './running-cost.ts';
 import { Snapshots } from './snapshots.ts';
 import { Reporter } from './stream-report.ts';
-import { now } from './time.ts';
 import { ASSUMED_FPS, type Choice, chooseRestoration } from './working-height.ts';
 
 const TICKS_PER_MS = CLOCK_RATE / 1000;
