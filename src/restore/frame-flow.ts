@@ -2,6 +2,7 @@ import { CLOCK_RATE } from '../contracts/media.ts';
 import type { RestoreSettings } from '../contracts/restorer.ts';
 import { now } from '../contracts/time.ts';
 import type { Logger } from '../telemetry/log.ts';
+import type { Admission } from './admission.ts';
 import type { FrameDone, Inference, Job } from './inference.ts';
 import type { Ladder } from './ladder.ts';
 import { pictureBytes } from './picture.ts';
@@ -34,6 +35,7 @@ export interface FlowParts {
   stream: string;
   inference: Inference;
   cost: RunningCost;
+  admission: Admission;
   renditions: Renditions;
   snapshots: Snapshots;
   probe: PictureProbe;
@@ -73,6 +75,8 @@ export class FrameFlow {
   private waiting: Job[] = [];
   /** Frames inside the inference thread whose pictures are still to come, oldest first. */
   private inside: FrameMeta[] = [];
+  /** Running mean of the time between two frames, ms. */
+  private interval = 40;
   private toEncode = 0;
   /** Running mean of the encoding time, ms. */
   private encodeCost = 5;
@@ -102,6 +106,10 @@ export class FrameFlow {
   push(meta: FrameMeta, picture: ArrayBuffer): void {
     const { last } = this;
     this.last = meta;
+    if (last && meta.pts > last.pts) {
+      const interval = Math.min(1000, ((meta.pts - last.pts) / CLOCK_RATE) * 1000);
+      this.interval += (interval - this.interval) / 16;
+    }
     if (!last || meta.pts - last.pts > STALE || meta.width !== last.width || meta.height !== last.height)
       this.fresh = true;
     const idle = this.waiting.length === 0 && this.inside.length === 0;
@@ -299,11 +307,18 @@ export class FrameFlow {
     if (source) this.pool.give(source);
   }
 
+  /** Whether the accelerator has room for this stream's frames on a heavier model. */
+  private mayClimb(model: string): boolean {
+    const { width, height } = this.size;
+    const cost = this.parts.cost.expected(model, width, height) ?? 0;
+    return this.parts.admission.admits(cost / this.interval, now());
+  }
+
   private step(missed: boolean): void {
     const { logger, stream } = this.parts;
     const ladder = this.parts.ladder();
     const from = ladder.model;
-    const moved = ladder.observe(missed, now());
+    const moved = ladder.observe(missed, now(), (model) => this.mayClimb(model));
     if (moved !== 0) {
       logger.info(
         { stream, from, to: ladder.model },

@@ -27,6 +27,9 @@ export interface Job {
  */
 const PATIENCE = 60;
 
+/** Runs of so long count as the load now, ms. */
+const LOAD_WINDOW = 3000;
+
 /**
  * One accelerator, shared by the streams of this process: earliest deadline first but a stream's frames in order, one
  * run at a time (concurrent runs crash the WebGPU provider, and on a CPU they only slow each other down).
@@ -36,6 +39,7 @@ export class Inference {
   private readonly worker: Worker;
   private queue: { job: Job; due: number }[] = [];
   private running: { job: Job; since: number } | undefined;
+  private recent: { ended: number; took: number }[] = [];
   private nextId = 1;
 
   constructor(options: InferenceOptions, onFailure: (error: Error) => void) {
@@ -52,6 +56,13 @@ export class Inference {
   /** How long the run in progress has been going on, ms. */
   get busyFor(): number {
     return this.running ? performance.now() - this.running.since : 0;
+  }
+
+  /** Share of the last seconds it was busy, 0..1. */
+  get load(): number {
+    const since = performance.now() - LOAD_WINDOW;
+    this.recent = this.recent.filter(({ ended }) => ended > since);
+    return this.recent.reduce((sum, { took }) => sum + took, 0) / LOAD_WINDOW;
   }
 
   submit(job: Job): void {
@@ -103,8 +114,11 @@ export class Inference {
   }
 
   private finish(result: FrameDone): void {
-    const { job } = this.running!;
+    const { job, since } = this.running!;
+    const ended = performance.now();
     this.running = undefined;
+    this.recent.push({ ended, took: ended - since });
+    if (this.recent.length > 2 * LOAD_WINDOW) this.recent.splice(0, LOAD_WINDOW);
     // First, since a job that is dispatched counts on the results before it.
     job.done(result);
     this.pump();

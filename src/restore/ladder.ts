@@ -35,8 +35,11 @@ export class Ladder {
     return this.steps[this.at]!;
   }
 
-  /** Notes one frame. Returns the step taken: 1 down, -1 up, 0 none. */
-  observe(missed: boolean, now: number): -1 | 0 | 1 {
+  /**
+   * Notes one frame. Returns the step taken: 1 down, -1 up, 0 none.
+   * @param mayClimb asked, when it is time to climb, whether there is room for the model above
+   */
+  observe(missed: boolean, now: number, mayClimb: (model: string) => boolean = () => true): -1 | 0 | 1 {
     this.misses.push(missed);
     if (this.misses.length > WINDOW) this.misses.shift();
     const missing = this.misses.filter(Boolean).length;
@@ -48,7 +51,8 @@ export class Ladder {
       }
       return this.move(1, now);
     }
-    if (this.at > 0 && missing === 0 && now - this.steppedAt >= this.climbAfter) return this.move(-1, now);
+    const rested = this.at > 0 && missing === 0 && now - this.steppedAt >= this.climbAfter;
+    if (rested && mayClimb(this.steps[this.at - 1]!)) return this.move(-1, now);
     return 0;
   }
 

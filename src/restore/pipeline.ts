@@ -5,6 +5,7 @@ import type { RestorerEvent, RestoreSettings, SourceSpec } from '../contracts/re
 import type { RestorationInfo, SourceInfo } from '../contracts/stream.ts';
 import { now } from '../contracts/time.ts';
 import type { Logger } from '../telemetry/log.ts';
+import type { Admission } from './admission.ts';
 import { AudioTrack } from './audio-track.ts';
 import { OutputClock } from './clock.ts';
 import { FrameFlow } from './frame-flow.ts';
@@ -26,6 +27,8 @@ export interface PipelineHost {
   accelerator: Accelerator;
   /** What restoring costs now; one for all streams. */
   cost: RunningCost;
+  /** Who may climb the ladder; one for all streams. */
+  admission: Admission;
   /** Restored streams that share the accelerator now. */
   restoredStreams(): number;
   encoderThreads: number;
@@ -76,6 +79,7 @@ export class Pipeline {
       stream,
       inference: host.inference,
       cost: host.cost,
+      admission: host.admission,
       renditions: this.renditions,
       snapshots: this.snapshots,
       report: this.report,

@@ -2,6 +2,7 @@ import { availableParallelism } from 'node:os';
 import { errorInfo } from '../contracts/errors.ts';
 import type { RestorerCommand, RestorerEvent } from '../contracts/restorer.ts';
 import { createLogger } from '../telemetry/log.ts';
+import { Admission } from './admission.ts';
 import { Inference } from './inference.ts';
 import type { InferenceOptions } from './inference-protocol.ts';
 import { Outbox } from './outbox.ts';
@@ -53,6 +54,7 @@ process.once('disconnect', abandon);
 const inference = new Inference(options, fail);
 const accelerator = await inference.ready;
 const cost = new RunningCost(accelerator.speeds);
+const admission = new Admission(() => inference.load);
 const cores = availableParallelism();
 
 function pipelineOf(command: Extract<RestorerCommand, { t: 'start' }>): Pipeline {
@@ -62,6 +64,7 @@ function pipelineOf(command: Extract<RestorerCommand, { t: 'start' }>): Pipeline
     inference,
     accelerator,
     cost,
+    admission,
     restoredStreams: () => [...pipelines.values()].filter((other) => other.restores).length,
     encoderThreads: Math.min(4, Math.max(1, Math.floor(cores / 2))),
     send,

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { Admission } from '../../src/restore/admission.ts';
 import { Ladder } from '../../src/restore/ladder.ts';
 import { chooseRestoration } from '../../src/restore/working-height.ts';
 
@@ -96,4 +97,37 @@ test('now and then a late frame changes nothing', () => {
   const clock = { now: 0 };
   const ladder = new Ladder(['lite'], 0);
   for (let i = 0; i < 200; i++) assert.deepEqual(run(ladder, 1, i % 4 === 0, clock), []);
+});
+
+test('a stream climbs only where there is room', () => {
+  const clock = { now: 0 };
+  const ladder = new Ladder(['lite'], 0);
+  run(ladder, 100, true, clock);
+  assert.equal(ladder.model, 'none');
+  clock.now += 60_000;
+  const asked: string[] = [];
+  const refuse = (model: string) => {
+    asked.push(model);
+    return false;
+  };
+  assert.equal(ladder.observe(false, clock.now, refuse), 0);
+  // The misses of before are still in the window until frames without one have filled it.
+  for (let i = 0; i < 100; i++) assert.equal(ladder.observe(false, clock.now, refuse), 0);
+  assert.ok(asked.length > 0 && asked.every((model) => model === 'lite'));
+  assert.equal(
+    ladder.observe(false, clock.now, () => true),
+    -1,
+  );
+});
+
+test('room on a shared accelerator is given to one stream at a time', () => {
+  let load = 0;
+  const admission = new Admission(() => load);
+  assert.ok(admission.admits(0.9, 0), 'an idle accelerator protects nobody');
+  assert.ok(!admission.admits(0.1, 1000), 'the load of the last one does not show yet');
+  load = 0.5;
+  assert.ok(admission.admits(0.2, 5000));
+  load = 0.7;
+  assert.ok(!admission.admits(0.2, 10_000));
+  assert.ok(admission.admits(0.04, 10_000));
 });
