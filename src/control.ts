@@ -4,6 +4,7 @@ import type { Control, ModelInfo } from './contracts/control.ts';
 import { ClearwayError } from './contracts/errors.ts';
 import type { StreamStatus } from './contracts/stream.ts';
 import { resolveSource } from './ingest/sources.ts';
+import { requireStream } from './publish/request.ts';
 import type { StreamRegistry } from './streams/registry.ts';
 import type { RestorerClient } from './streams/restorer-client.ts';
 import { redact } from './telemetry/log.ts';
@@ -20,19 +21,7 @@ export interface ControlParts {
 
 /** What the API may do with the gateway: streams in the file are changed in the file, others in memory. */
 export function createControl({ store, streams, restorer, metrics, sourcesFromApi }: ControlParts): Control {
-  const status = (name: string): StreamStatus => {
-    const stream = streams.get(name);
-    if (!stream) {
-      throw new ClearwayError(
-        'CLEARWAY_STREAM_NOT_FOUND',
-        `There is no stream ${name}; GET /api/v1/streams lists them.`,
-        {
-          status: 404,
-        },
-      );
-    }
-    return stream.status;
-  };
+  const status = (name: string): StreamStatus => requireStream(streams, name).status;
   const checkModel = (model: string | undefined): void => {
     if (model === undefined || model === 'auto' || model === 'none' || !restorer.ready) return;
     const found = restorer.ready.models.find(({ name, kind }) => name === model && kind === 'restorer');

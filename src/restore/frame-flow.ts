@@ -263,11 +263,8 @@ export class FrameFlow {
     const { width, height, pts, arrival, decoded } = meta;
     const picture = new Uint8Array(restored);
     // A frame that was not restored is its own source.
-    const unrestored = source
-      ? new Uint8Array(source)
-      : restore === 0 && outcome === 'passthrough'
-        ? picture
-        : undefined;
+    const itself = outcome === 'passthrough' ? picture : undefined;
+    const unrestored = source ? new Uint8Array(source) : itself;
     const frame: FinishedFrame = {
       restored: picture,
       source: unrestored,
