@@ -2,8 +2,8 @@ import type { FastifyPluginAsync, FastifyReply, FastifyRequest } from 'fastify';
 import type { Config } from '../../config/schema.ts';
 import { ClearwayError } from '../../contracts/errors.ts';
 import type { Guard } from '../../contracts/http.ts';
-import { RENDITIONS, type Rendition } from '../../contracts/media.ts';
 import type { StreamDirectory } from '../../contracts/publish.ts';
+import { parseRendition, requireStream } from '../request.ts';
 import { parseFragment } from './fragment.ts';
 import { parseOffer } from './offer.ts';
 import type { Session, WebRtcPublisher } from './publisher.ts';
@@ -80,7 +80,7 @@ export function whepRoutes(deps: WhepDeps): FastifyPluginAsync {
 
   async function post(request: FastifyRequest<Endpoint>, reply: FastifyReply): Promise<FastifyReply> {
     const stream = findStream(streams, request.params.name);
-    const rendition = readRendition(request.query.rendition);
+    const rendition = parseRendition(request.query.rendition);
     const offer = parseOffer(readBody(request, SDP));
     const { session, answer } = await publisher.open(stream, rendition, offer);
     const links = publisher.config.iceServers.map(iceServerLink);
@@ -147,12 +147,7 @@ export function whepRoutes(deps: WhepDeps): FastifyPluginAsync {
 }
 
 function findStream(streams: StreamDirectory, name: string) {
-  const stream = streams.get(name);
-  if (stream === undefined) {
-    throw new ClearwayError('CLEARWAY_STREAM_NOT_FOUND', `There is no stream named ${name.slice(0, 64)}.`, {
-      status: 404,
-    });
-  }
+  const stream = requireStream(streams, name);
   if (stream.status.state === 'disabled') {
     throw new ClearwayError('CLEARWAY_STREAM_OFFLINE', `Stream ${name} is disabled.`, {
       status: 409,
@@ -160,14 +155,6 @@ function findStream(streams: StreamDirectory, name: string) {
     });
   }
   return stream;
-}
-
-function readRendition(text: string | undefined): Rendition {
-  const rendition = text === undefined ? 'restored' : RENDITIONS.find((known) => known === text);
-  if (rendition !== undefined) return rendition;
-  throw new ClearwayError('CLEARWAY_BAD_REQUEST', `rendition must be one of ${RENDITIONS.join(', ')}.`, {
-    status: 400,
-  });
 }
 
 function readBody(request: FastifyRequest, type: string): string {
