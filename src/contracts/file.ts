@@ -1,0 +1,56 @@
+import type { ErrorInfo } from './errors.ts';
+
+/** How a video file is to be restored. */
+export interface FileSettings {
+  /** Directory name under models/ or `auto`. */
+  model: string;
+  /** 0..1 */
+  strength: number;
+  /** 0..1 */
+  smoothing: number;
+  /** Lines of the result; the picture keeps its shape. */
+  height: 'source' | number;
+  codec: 'h264' | 'hevc' | 'av1';
+  /** Constant quality as the encoder counts it (h264, hevc 0..51; av1 0..63); undefined = the codec's usual. */
+  crf: number | undefined;
+}
+
+/** A file to restore. Paths are absolute; the result appears at `output` only when it is complete. */
+export interface FileRequest {
+  input: string;
+  output: string;
+  settings: FileSettings;
+}
+
+export interface FileProgress {
+  stage: 'probing' | 'restoring' | 'finishing';
+  /** Frames finished. */
+  frames: number;
+  /** Frames in all, estimated from the container; undefined when it does not say. */
+  total: number | undefined;
+  /** Frames a second, lately. */
+  fps: number;
+  /** Seconds left, estimated. */
+  left: number | undefined;
+}
+
+export interface FileResult {
+  frames: number;
+  /** Seconds. */
+  duration: number;
+  width: number;
+  height: number;
+  model: string;
+  provider: string;
+  /** What could not be kept as it was, each a sentence. */
+  warnings: string[];
+}
+
+/** gateway -> restorer */
+export type FileCommand = { t: 'file'; id: number; request: FileRequest } | { t: 'file-cancel'; id: number };
+
+/** restorer -> gateway */
+export type FileEvent =
+  | { t: 'file-progress'; id: number; progress: FileProgress }
+  | { t: 'file-done'; id: number; result: FileResult }
+  | { t: 'file-failed'; id: number; error: ErrorInfo };
