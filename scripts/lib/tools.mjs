@@ -85,6 +85,11 @@ export const TEST_TOOLS = [
     packages: { apt: ['openssl'], dnf: ['openssl'], pacman: ['openssl'], brew: ['openssl'] },
   },
   {
+    name: 'redis',
+    present: () => which('redis-server') !== undefined,
+    packages: { apt: ['redis-server'], dnf: ['redis'], pacman: ['redis'], brew: ['redis'] },
+  },
+  {
     name: 'the GStreamer RTSP server',
     // The distribution's own Python: a pyenv one has no gi module.
     present: () => runs(['/usr/bin/python3', '-c', RTSP_SERVER_PROBE]),

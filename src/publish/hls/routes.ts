@@ -1,5 +1,4 @@
 import { randomBytes } from 'node:crypto';
-import type {} from '@fastify/swagger';
 import type { FastifyPluginAsync, FastifyReply, FastifyRequest } from 'fastify';
 import { ClearwayError } from '../../contracts/errors.ts';
 import type { Guard } from '../../contracts/http.ts';
@@ -34,61 +33,49 @@ export function hlsRoutes({ publisher, streams, guard }: HlsRoutesOptions): Fast
   const preHandler = guard('read', (request) => (request.params as Route['Params']).name);
 
   return async (app) => {
-    app.get<Route>(
-      '/hls/:name/index.m3u8',
-      { preHandler, schema: { tags: ['hls'], summary: 'Multivariant playlist of a stream' } },
-      async (request, reply) => {
-        const rendition = parseRendition(request.query.rendition);
-        const muxer = publisher.open(requireStream(streams, request.params.name), rendition);
-        const window = await muxer.until(({ listed }) => listed.length > 0, untilClosed(reply));
-        const session = randomBytes(12).toString('base64url');
-        const token = tokenOf(request);
-        const uri = `${rendition}/${uris.playlist}?session=${session}${token && `&${token}`}`;
-        return sendPlaylist(request, reply, renderMultivariantPlaylist({ window, uri }), 'no-store');
-      },
-    );
+    app.get<Route>('/hls/:name/index.m3u8', { preHandler }, async (request, reply) => {
+      const rendition = parseRendition(request.query.rendition);
+      const muxer = publisher.open(requireStream(streams, request.params.name), rendition);
+      const window = await muxer.until(({ listed }) => listed.length > 0, untilClosed(reply));
+      const session = randomBytes(12).toString('base64url');
+      const token = tokenOf(request);
+      const uri = `${rendition}/${uris.playlist}?session=${session}${token && `&${token}`}`;
+      return sendPlaylist(request, reply, renderMultivariantPlaylist({ window, uri }), 'no-store');
+    });
 
-    app.get<Route>(
-      `/hls/:name/:rendition/${uris.playlist}`,
-      { preHandler, schema: { tags: ['hls'], summary: 'Media playlist, low latency' } },
-      async (request, reply) => {
-        const { name } = request.params;
-        const directives = parseDirectives(request.query);
-        const rendition = parseRendition(request.params.rendition);
-        const muxer =
-          publisher.find(name, rendition) ?? publisher.open(requireStream(streams, name), rendition);
-        const session = sessionOf(request);
+    app.get<Route>(`/hls/:name/:rendition/${uris.playlist}`, { preHandler }, async (request, reply) => {
+      const { name } = request.params;
+      const directives = parseDirectives(request.query);
+      const rendition = parseRendition(request.params.rendition);
+      const muxer =
+        publisher.find(name, rendition) ?? publisher.open(requireStream(streams, name), rendition);
+      const session = sessionOf(request);
+      publisher.seen(name, session);
+      const signal = untilClosed(reply);
+      // Plain players take a playlist without one whole segment for an empty one.
+      const window = await muxer.until((window) => window.reached(window.first), signal);
+      if (directives.wait !== undefined) {
+        await hold(muxer, window, directives.wait, signal);
         publisher.seen(name, session);
-        const signal = untilClosed(reply);
-        // Plain players take a playlist without one whole segment for an empty one.
-        const window = await muxer.until((window) => window.reached(window.first), signal);
-        if (directives.wait !== undefined) {
-          await hold(muxer, window, directives.wait, signal);
-          publisher.seen(name, session);
-        }
-        const reports = publisher.reports(name, rendition);
-        const text = renderMediaPlaylist(window, { skip: directives.skip, reports, query: tokenOf(request) });
-        const lifetime = directives.wait && `max-age=${6 * window.timing.targetDuration}`;
-        return sendPlaylist(request, reply, text, lifetime ?? 'no-cache');
-      },
-    );
+      }
+      const reports = publisher.reports(name, rendition);
+      const text = renderMediaPlaylist(window, { skip: directives.skip, reports, query: tokenOf(request) });
+      const lifetime = directives.wait && `max-age=${6 * window.timing.targetDuration}`;
+      return sendPlaylist(request, reply, text, lifetime ?? 'no-cache');
+    });
 
-    app.get<Route>(
-      '/hls/:name/:rendition/:file',
-      { preHandler, schema: { tags: ['hls'], summary: 'Initialisation segment, segment or part' } },
-      async (request, reply) => {
-        const { name, rendition, file } = request.params;
-        const muxer = publisher.find(name, parseRendition(rendition));
-        const data = muxer && (await resource(muxer, file, reply));
-        if (data !== undefined) return sendMedia(reply, data);
-        reply.header('cache-control', 'no-store');
-        throw new ClearwayError(
-          'CLEARWAY_NOT_FOUND',
-          'This segment is not in the playlist any more, or never was; reload the playlist.',
-          { status: 404 },
-        );
-      },
-    );
+    app.get<Route>('/hls/:name/:rendition/:file', { preHandler }, async (request, reply) => {
+      const { name, rendition, file } = request.params;
+      const muxer = publisher.find(name, parseRendition(rendition));
+      const data = muxer && (await resource(muxer, file, reply));
+      if (data !== undefined) return sendMedia(reply, data);
+      reply.header('cache-control', 'no-store');
+      throw new ClearwayError(
+        'CLEARWAY_NOT_FOUND',
+        'This segment is not in the playlist any more, or never was; reload the playlist.',
+        { status: 404 },
+      );
+    });
   };
 }
 

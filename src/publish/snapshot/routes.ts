@@ -1,4 +1,3 @@
-import type {} from '@fastify/swagger';
 import type { FastifyPluginAsync } from 'fastify';
 import { ClearwayError } from '../../contracts/errors.ts';
 import type { Guard } from '../../contracts/http.ts';
@@ -30,7 +29,6 @@ export function snapshotRoutes({ streams, guard }: SnapshotRoutesOptions): Fasti
       '/snapshot/:name.jpg',
       {
         preHandler: guard('read', (request) => (request.params as Route['Params']).name),
-        schema: { tags: ['streams'], summary: 'One picture of a stream, JPEG' },
       },
       async (request, reply) => {
         const stream = requireStream(streams, request.params.name);
