@@ -88,8 +88,13 @@ export function createControl({ store, streams, restorer, metrics, sourcesFromAp
     },
     trace: (name, seconds) => streams.get(name) && streams.traces.take(name, seconds, Date.now()),
     reportViewerLatency(stream, protocol, samples) {
-      if (!streams.get(stream)) return;
-      for (const ms of samples) metrics.viewerLatency.observe({ stream, protocol }, ms / 1000);
+      const watched = streams.get(stream);
+      if (!watched) return;
+      // Players count from the output clock, from which a picture's capture is the same way off for all.
+      const lead = watched.status.input?.captureLead;
+      const basis = lead === undefined ? 'arrival' : 'capture';
+      for (const ms of samples)
+        metrics.viewerLatency.observe({ stream, protocol, basis }, Math.max(0, ms + (lead ?? 0)) / 1000);
     },
   };
 }

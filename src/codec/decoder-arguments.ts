@@ -56,6 +56,7 @@ export function sourceScheme(url: string): string {
  * - descriptor 3: I420 pictures, back to back, of the size that the `showinfo@frame` log line before each says;
  * - descriptor 4: a line for every video packet the moment it is demuxed (ffmpeg's framecrc format);
  * - descriptor 5: interleaved stereo s16le at 48 kHz, announced by `ashowinfo@audio` log lines;
+ * - descriptor 6, RTSP only: an MP4 whose `prft` boxes say what the camera's clock says (see capture-clock.ts);
  * - stderr: the log those lines are in.
  * A container would hold every frame back until the next (Matroska ends a cluster with it, two interleaved streams
  * wait for each other); raw pictures announced in the log come out as they are decoded.
@@ -84,6 +85,7 @@ export function decoderArguments(
     },
   ];
   if (spec.audio) outputs.push(audioOutput());
+  if (/^rtsps?$/.test(sourceScheme(spec.url))) outputs.push(captureOutput());
   return ffmpegArguments(
     ['-nostdin', '-hide_banner', '-nostats', '-loglevel', 'repeat+level+verbose'],
     [{ url: inputUrl(spec.url), options: inputOptions(spec, path) }],
@@ -146,6 +148,18 @@ function audioOutput(): FfmpegPort {
         `aresample=${AUDIO_RATE},aformat=sample_fmts=s16:channel_layouts=stereo,asettb=1/${CLOCK_RATE},ashowinfo@audio`,
       ],
       ...['-max_interleave_delta', '1', '-flush_packets', '1', '-f', 'tee'],
+    ],
+  };
+}
+
+/** One packet in 25, each in a fragment of its own. What MP4 cannot hold is left out: the tee lets it fail alone. */
+function captureOutput(): FfmpegPort {
+  const movflags = 'frag_every_frame+empty_moov+default_base_moof+skip_trailer';
+  return {
+    url: `[f=mp4:onfail=ignore:movflags=${movflags}:write_prft=wallclock:video_track_timescale=${CLOCK_RATE}]pipe:6`,
+    options: [
+      ...['-map', '0:v:0', '-c', 'copy', '-bsf:v', 'noise=drop=mod(n\\,25)'],
+      ...['-flush_packets', '1', '-f', 'tee'],
     ],
   };
 }

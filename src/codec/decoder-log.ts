@@ -23,7 +23,7 @@ const FORMAT = /^\[info\] Input #0, ([^ ]+), from /;
 const TRACK = /^\[info\] +Stream #0:\d+\S*: (Video|Audio): (\w+)(.*)$/;
 const MAPPING = /^\[info\] Stream mapping:$/;
 /** Not those of the tee output, which complains where a source has no audio. */
-const PROBLEM = /^(?:\[(?!tee|s16le)[^\]]* @ \w+\] )*\[(?:warning|error|fatal|panic)\] (.*)$/;
+const PROBLEM = /^(?:\[(?!tee|s16le|mp4)[^\]]* @ \w+\] )*\[(?:warning|error|fatal|panic)\] (.*)$/;
 
 /** Reads one line of ffmpeg's log (`-loglevel repeat+level+verbose`). */
 export function parseLogLine(line: string): LogEvent[] {
@@ -58,9 +58,13 @@ function parseOther(line: string): LogEvent | undefined {
 export interface PacketLine {
   pts: number | undefined;
   size: number;
+  /** It carries a producer reference time. */
+  timed?: true;
 }
 
 const PACKET = /^0, *(?:NOPTS|-?\d+), *(NOPTS|-?\d+), *\d+, *(\d+),/;
+/** Side data of the size of libavutil's AVProducerReferenceTime. */
+const TIMED = /, S=\d+,(?:.*,)? *16(?:,|$)/;
 const TIME_BASE = /^#tb 0: (\d+)\/(\d+)$/;
 
 /** Seconds a tick, from a framecrc header line. */
@@ -71,7 +75,8 @@ export function parseTimeBase(line: string): number | undefined {
 
 export function parsePacketLine(line: string): PacketLine | undefined {
   const match = PACKET.exec(line);
-  return match ? { pts: ticks(match[1]!), size: Number(match[2]) } : undefined;
+  if (!match) return undefined;
+  return { pts: ticks(match[1]!), size: Number(match[2]), ...(TIMED.test(line) ? { timed: true } : {}) };
 }
 
 /** ffmpeg prints a missing timestamp as NOPTS or as INT64_MIN, which no clock reaches. */

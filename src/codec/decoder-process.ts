@@ -5,6 +5,7 @@ import type { SourceInfo } from '../contracts/stream.ts';
 import { now } from '../contracts/time.ts';
 import { type Logger, redact } from '../telemetry/log.ts';
 import { ByteQueue } from './byte-queue.ts';
+import { type Capture, CaptureClock, ProducerTimeReader } from './capture-clock.ts';
 import { decoderArguments } from './decoder-arguments.ts';
 import { type LogEvent, parseLogLine, parsePacketLine, parseTimeBase } from './decoder-log.ts';
 import { ffmpegPath } from './ffmpeg.ts';
@@ -35,6 +36,8 @@ export interface DecodedFrame {
    * the next picture begins, one frame interval after the last byte came (measured: 40 ms at 25 fps; MJPEG 1 ms).
    */
   arrival: number;
+  /** When it was taken, where the camera says so (RTSP, after its first RTCP sender report). */
+  capture?: Capture;
 }
 
 export interface DecodedAudio {
@@ -101,9 +104,9 @@ export function spawnDecoder(
   handlers: DecoderHandlers,
 ): DecoderProcess {
   const path = options.ffmpegPath ?? ffmpegPath();
-  const child = spawnFfmpeg(path, decoderArguments(spec, options.height ?? 'auto', path), 3);
+  const child = spawnFfmpeg(path, decoderArguments(spec, options.height ?? 'auto', path), 4);
   const decoder = new Decoder(spec, handlers);
-  const [video, packets, audio] = child.pipes;
+  const [video, packets, audio, producer] = child.pipes;
   let stopping = false;
   let stalled: ClearwayError | undefined;
 
@@ -127,6 +130,7 @@ export function spawnDecoder(
   readLines(packets!, (line) => decoder.packetLine(line));
   video!.on('data', (chunk: Buffer) => decoder.video(chunk));
   audio!.on('data', (chunk: Buffer) => decoder.audio(chunk));
+  producer!.on('data', (chunk: Buffer) => decoder.producerTimes(chunk));
 
   const ended = child.closed.then((exit) => {
     clearTimeout(deadline);
@@ -166,6 +170,8 @@ class Decoder {
   /** Arrival of the newest packet until a frame claims it. */
   private newest: number | undefined;
   private firstArrival: number | undefined;
+  private readonly producer = new ProducerTimeReader();
+  private readonly captures = new CaptureClock();
   private secondsPerTick = 1 / CLOCK_RATE;
   private clockless = false;
   private mapped = false;
@@ -233,6 +239,7 @@ class Decoder {
     this.firstArrival ??= arrival;
     this.newest = arrival;
     if (pts !== undefined) {
+      if (packet.timed) this.captures.mark(pts);
       this.waiting.set(pts, arrival);
       if (this.waiting.size > KEPT_PACKETS) this.waiting.delete(this.waiting.keys().next().value!);
     }
@@ -247,6 +254,10 @@ class Decoder {
   audio(chunk: Uint8Array): void {
     this.sounds.push(chunk);
     this.takeSounds();
+  }
+
+  producerTimes(chunk: Uint8Array): void {
+    for (const time of this.producer.push(chunk)) this.captures.learn(time);
   }
 
   private allocate(next: FrameLine): Uint8Array | undefined {
@@ -270,6 +281,7 @@ class Decoder {
         height,
         pts: this.clockless || pts === undefined ? this.arrivalClock(arrival) : pts,
         arrival,
+        capture: this.captures.captureOf(pts, arrival),
       });
     }
     // The picture's pipe may have been read before that of its packet line; by the end of this turn both are.

@@ -71,6 +71,8 @@ export interface StreamReport {
   total: number[];
   /** Unix ms at which each of these frames arrived. */
   arrivals: number[];
+  /** Milliseconds from the capture of each of these frames to its arrival; null where the camera does not say. */
+  captured?: (number | null)[];
   /** Seconds for which frames have been arriving with the same content. */
   unchanged: number;
   /** Sampled every few seconds; absent in the reports between. */

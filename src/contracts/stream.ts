@@ -41,6 +41,10 @@ export interface SourceInfo {
   hasAudio: boolean;
   /** Bits per second of the camera's video, measured. */
   bitrate?: number;
+  /** Whether the camera says when its pictures were taken (RTCP sender reports); `wrong`: it does, and it cannot be. */
+  captureClock?: 'camera' | 'wrong';
+  /** How long before its time on the output clock a picture was taken, ms; only with `captureClock: 'camera'`. */
+  captureLead?: number;
 }
 
 /** What the restorer does with the stream right now, and why. */

@@ -30,6 +30,8 @@ export const statusSchema = z
         codec: z.string(),
         fps: z.number(),
         hasAudio: z.boolean(),
+        captureClock: z.enum(['camera', 'wrong']).optional(),
+        captureLead: z.number().optional(),
         bitrate: z.number().optional().describe('bits per second'),
       })
       .optional()

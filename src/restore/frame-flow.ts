@@ -26,6 +26,8 @@ export interface FrameMeta {
   pts: number;
   /** Unix ms when its packet came from the camera. */
   arrival: number;
+  /** ms from its capture to its arrival, where the camera says. */
+  captured: number | undefined;
   /** Unix ms when the decoder gave it. */
   decoded: number;
 }
@@ -294,6 +296,7 @@ export class FrameFlow {
         total: end - arrival,
       },
       arrival,
+      meta.captured,
     );
     this.parts.probe.finished(frame, end);
     await this.parts.snapshots.serve(frame);

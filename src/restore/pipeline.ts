@@ -1,3 +1,4 @@
+import type { Capture } from '../codec/capture-clock.ts';
 import { type DecodedFrame, type DecoderProcess, spawnDecoder } from '../codec/decoder-process.ts';
 import { errorInfo } from '../contracts/errors.ts';
 import { CLOCK_RATE, type Rendition } from '../contracts/media.ts';
@@ -60,6 +61,8 @@ export class Pipeline {
   private input: SourceInfo | undefined;
   /** The session has shown a picture. */
   private live = false;
+  /** What the newest frame says of the camera's clock. */
+  private capture: Pick<SourceInfo, 'captureClock' | 'captureLead'> = {};
   /** The last frame could not be encoded in every rendition; said once, not for each frame. */
   private encoderFailing = false;
   /** Everything that uses the encoders, one after another. */
@@ -147,7 +150,7 @@ export class Pipeline {
     this.host.send({
       t: 'report',
       report: {
-        ...this.report.take(this.stream, now(), this.input, this.live ? this.restoration() : undefined),
+        ...this.report.take(this.stream, now(), this.described(), this.live ? this.restoration() : undefined),
         ...this.probe.take(),
       },
     });
@@ -203,6 +206,7 @@ export class Pipeline {
   private connect(source: SourceSpec): void {
     const { session, stream } = this;
     this.live = false;
+    this.capture = {};
     // Every connection counts from a time of its own.
     this.clock = new OutputClock(this.clock.last);
     const decoder = spawnDecoder(
@@ -254,7 +258,7 @@ export class Pipeline {
     this.audio.reset();
   }
 
-  private onFrame({ data, width, height, pts: source, arrival }: DecodedFrame): void {
+  private onFrame({ data, width, height, pts: source, arrival, capture }: DecodedFrame): void {
     const buffer = data.buffer as ArrayBuffer;
     const pts = this.clock.video(source / TICKS_PER_MS, arrival);
     if (pts === undefined) {
@@ -264,7 +268,24 @@ export class Pipeline {
     }
     if (!this.live) this.goLive();
     this.probe.decoded(data, width, height, arrival);
-    this.flow.push({ width, height, pts, arrival, decoded: now() }, buffer);
+    this.noteCapture(capture, pts);
+    const captured = typeof capture === 'number' ? Math.max(0, arrival - capture) : undefined;
+    this.flow.push({ width, height, pts, arrival, captured, decoded: now() }, buffer);
+  }
+
+  private noteCapture(capture: Capture, pts: number): void {
+    if (capture === 'wrong' && this.capture.captureClock !== 'wrong')
+      this.host.logger.warn(
+        { stream: this.stream },
+        'the camera’s clock cannot be right: latency is counted from arrival; set the camera’s time server',
+      );
+    if (capture === 'wrong') this.capture = { captureClock: 'wrong' };
+    else if (capture !== undefined)
+      this.capture = { captureClock: 'camera', captureLead: pts / TICKS_PER_MS - capture };
+  }
+
+  private described(): SourceInfo | undefined {
+    return this.input && { ...this.input, ...this.capture };
   }
 
   private goLive(): void {

@@ -21,6 +21,7 @@ export class Reporter {
   private samples = new Map<Figure, number[]>(FIGURES.map((figure) => [figure, []]));
   private readonly recent = new Map<Figure, number[]>(FIGURES.map((figure) => [figure, []]));
   private arrivals: number[] = [];
+  private captured: (number | null)[] = [];
   private since: number;
   private bytes = 0;
   private frames = 0;
@@ -32,9 +33,16 @@ export class Reporter {
     this.since = now;
   }
 
-  published(outcome: Exclude<Outcome, 'dropped'>, timings: Record<Figure, number>, arrival: number): void {
+  /** @param captured ms from the frame's capture to its arrival, where that is known */
+  published(
+    outcome: Exclude<Outcome, 'dropped'>,
+    timings: Record<Figure, number>,
+    arrival: number,
+    captured: number | undefined,
+  ): void {
     this.counts[outcome]++;
     this.arrivals.push(arrival);
+    this.captured.push(captured ?? null);
     for (const figure of FIGURES) {
       this.samples.get(figure)!.push(timings[figure]);
       const recent = this.recent.get(figure)!;
@@ -72,6 +80,7 @@ export class Reporter {
       stages,
       total,
       arrivals: this.arrivals,
+      captured: this.captured,
       latency: Object.fromEntries(FIGURES.map((figure) => [figure, summary(this.recent.get(figure)!)])),
       ...(input ? { input: { ...input, fps: this.fps, bitrate: this.bitrate } } : {}),
       ...(restoration ? { restoration } : {}),
@@ -80,6 +89,7 @@ export class Reporter {
     this.dropped = {};
     this.samples = new Map(FIGURES.map((figure) => [figure, []]));
     this.arrivals = [];
+    this.captured = [];
     this.since = now;
     this.bytes = 0;
     this.frames = 0;

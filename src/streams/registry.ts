@@ -135,6 +135,9 @@ export class StreamRegistry extends EventEmitter<RegistryEvents> implements Stre
     for (const stage of STAGES) {
       for (const ms of report.stages[stage]) metrics.stageDuration.observe({ stream, stage }, ms / 1000);
     }
+    for (const ms of report.captured ?? []) {
+      if (ms !== null) metrics.stageDuration.observe({ stream, stage: 'capture' }, ms / 1000);
+    }
     this.traces.add(report, Date.now());
     metrics.observePicture(stream, report);
     for (const ms of report.total) metrics.frameLatency.observe({ stream }, ms / 1000);

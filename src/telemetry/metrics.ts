@@ -26,7 +26,7 @@ export class Metrics {
 
   readonly stageDuration = this.histogram(
     'stage_duration_seconds',
-    'Time one frame spends in a stage: decode, queue, restore, smooth, encode; publish = one access unit handed to HLS and WebRTC',
+    'Time one frame spends in a stage: capture = taken to arrived, where the camera says (RTSP); decode, queue, restore, smooth, encode; publish = one access unit handed to HLS and WebRTC',
     ['stream', 'stage'],
     STAGE_BUCKETS,
   );
@@ -35,8 +35,8 @@ export class Metrics {
   ]);
   readonly viewerLatency = this.histogram(
     'viewer_latency_seconds',
-    'What players report: arrival of a frame at the gateway to its display (webrtc, hls)',
-    ['stream', 'protocol'],
+    'What players report: a frame’s display (webrtc, hls) since its capture where the camera’s clock is known, since its arrival elsewhere: basis says which',
+    ['stream', 'protocol', 'basis'],
   );
   readonly frames = this.counter('frames_total', 'Frames by outcome: restored, passthrough, dropped', [
     'stream',

@@ -4,7 +4,7 @@ import { STAGES, type Stage } from '../contracts/stream.ts';
 /** Timings older than this are let go, ms. */
 const KEEP = 60_000;
 
-type Timings = Pick<StreamReport, 'arrivals' | 'total' | 'stages' | 'restored'>;
+type Timings = Pick<StreamReport, 'arrivals' | 'captured' | 'total' | 'stages' | 'restored'>;
 
 /** One event of the Trace Event Format (Chrome, Perfetto); times in µs. */
 interface TraceEvent {
@@ -26,7 +26,7 @@ export interface Trace {
 
 const PROCESS = 1;
 /** A row of the picture per stage, and one for the whole frame above them. */
-const ROWS = ['frame', ...STAGES] as const;
+const ROWS = ['frame', 'capture', ...STAGES] as const;
 
 /** The last minute of every stream's frame timings. */
 export class Traces {
@@ -34,9 +34,9 @@ export class Traces {
 
   /** `at` in Unix ms. */
   add(report: StreamReport, at: number): void {
-    const { stream, arrivals, total, stages, restored } = report;
+    const { stream, arrivals, captured, total, stages, restored } = report;
     const kept = (this.recent.get(stream) ?? []).filter((entry) => at - entry.at < KEEP);
-    kept.push({ at, timings: { arrivals, total, stages, restored } });
+    kept.push({ at, timings: { arrivals, ...(captured ? { captured } : {}), total, stages, restored } });
     this.recent.set(stream, kept);
   }
 
@@ -50,7 +50,12 @@ export class Traces {
    */
   take(stream: string, seconds: number, now: number): Trace {
     const entries = (this.recent.get(stream) ?? []).filter((entry) => now - entry.at <= seconds * 1000);
-    const begin = Math.min(now, ...entries.flatMap(({ timings }) => timings.arrivals.slice(0, 1)));
+    const begin = Math.min(
+      now,
+      ...entries.flatMap(({ timings: { arrivals, captured } }) =>
+        arrivals.slice(0, 1).map((arrival) => arrival - (captured?.[0] ?? 0)),
+      ),
+    );
     const frames = entries.flatMap(({ timings }) =>
       timings.arrivals.map((arrival, index) => frameEvents(timings, index, (arrival - begin) * 1000)),
     );
@@ -80,7 +85,7 @@ function rowNames(stream: string): TraceEvent[] {
 }
 
 /** Stages follow one another from the arrival on, but encoding, which ends with the frame: a wait may come before it. */
-function frameEvents({ stages, total }: Timings, index: number, arrival: number): TraceEvent[] {
+function frameEvents({ stages, total, captured }: Timings, index: number, arrival: number): TraceEvent[] {
   const duration = (stage: Stage) => (stages[stage][index] ?? 0) * 1000;
   const whole = (total[index] ?? 0) * 1000;
   const slice = (
@@ -100,6 +105,8 @@ function frameEvents({ stages, total }: Timings, index: number, arrival: number)
   });
   const outcome = duration('restore') > 0 ? 'restored' : 'passthrough';
   const events = [slice(outcome, 0, arrival, whole, { latency_ms: Math.round(whole / 10) / 100 })];
+  const before = (captured?.[index] ?? 0) * 1000;
+  if (before > 0) events.push(slice('capture', ROWS.indexOf('capture'), arrival - before, before));
   let at = arrival;
   for (const stage of STAGES) {
     const took = duration(stage);

@@ -111,9 +111,11 @@ function fill(metrics: Metrics): void {
   for (let index = 0; index < STREAMS; index++) {
     const stream = `camera-${index}`;
     metrics.declare(stream);
-    for (const stage of [...STAGES, 'publish']) metrics.stageDuration.observe({ stream, stage }, 0.01);
+    for (const stage of ['capture', ...STAGES, 'publish'])
+      metrics.stageDuration.observe({ stream, stage }, 0.01);
     metrics.frameLatency.observe({ stream }, 0.05);
-    for (const protocol of ['webrtc', 'hls']) metrics.viewerLatency.observe({ stream, protocol }, 0.2);
+    for (const protocol of ['webrtc', 'hls'])
+      metrics.viewerLatency.observe({ stream, protocol, basis: 'capture' }, 0.2);
     for (const outcome of OUTCOMES) metrics.frames.inc({ stream, outcome }, index);
     for (const cause of DROP_CAUSES) metrics.drops.inc({ stream, cause }, index);
     for (const state of STREAM_STATES) metrics.streamState.set({ stream, state }, 0);

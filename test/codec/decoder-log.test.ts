@@ -40,3 +40,11 @@ test('packets, with their time base', () => {
   });
   assert.equal(parsePacketLine('#codec_id 0: h264'), undefined);
 });
+
+test('packets that carry a producer reference time', () => {
+  const timed = (rest: string) => parsePacketLine(`0, 9000, 9000, 3600, 679, 0xca530881${rest}`)?.timed;
+  assert.equal(timed(', F=0x0, S=1,       16'), true);
+  assert.equal(timed(', S=1,       16, 0x01234567'), true);
+  assert.equal(timed(', S=1,        8'), undefined);
+  assert.equal(timed(', F=0x0'), undefined);
+});

@@ -9,7 +9,7 @@ describe('Metrics', () => {
       metrics.stageDuration.observe({ stream, stage: 'decode' }, 0.01);
       metrics.stageDuration.observe({ stream, stage: 'restore' }, 0.02);
       metrics.frameLatency.observe({ stream }, 0.1);
-      metrics.viewerLatency.observe({ stream, protocol: 'hls' }, 2);
+      metrics.viewerLatency.observe({ stream, protocol: 'hls', basis: 'arrival' }, 2);
       metrics.frames.inc({ stream, outcome: 'restored' });
       metrics.drops.inc({ stream, cause: 'late' });
       metrics.streamState.set({ stream, state: 'live' }, 1);

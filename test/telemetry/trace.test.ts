@@ -52,6 +52,17 @@ describe('Traces', () => {
     assert.equal(second!.ts, 40_000);
   });
 
+  it('begins with the capture, of the frames whose camera says when that was', () => {
+    const traces = new Traces();
+    traces.add({ ...report('gate', 1000, 2), captured: [45, null] }, 2000);
+    const [frame, capture, decode] = slices(traces.take('gate', 60, 2000));
+    assert.deepEqual([frame!.name, frame!.ts], ['restored', 45_000]);
+    assert.deepEqual([capture!.name, capture!.ts, capture!.dur], ['capture', 0, 45_000]);
+    assert.deepEqual([decode!.name, decode!.ts], ['decode', 45_000]);
+    const captures = slices(traces.take('gate', 60, 2000)).filter(({ name }) => name === 'capture');
+    assert.equal(captures.length, 1);
+  });
+
   it('gives the seconds asked for, of the stream asked for', () => {
     const traces = new Traces();
     for (let second = 0; second < 90; second++) {

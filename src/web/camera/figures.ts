@@ -78,7 +78,11 @@ export class LatencyPanel {
     for (const { stage, row } of this.#stages) row.set(latency?.[stage], longest);
     const whole = Math.max(1, latency?.total?.p95 ?? 0, glass?.p95 ?? 0);
     this.#total.set(latency?.total, whole);
-    this.#glass.set(glass, whole);
+    const lead = status.input?.captureLead;
+    this.#glass.set(
+      glass && { ...glass, p50: glass.p50 + (lead ?? 0), p95: glass.p95 + (lead ?? 0) },
+      whole + (lead ?? 0),
+    );
     if (status !== this.#seen) {
       this.#seen = status;
       this.#history.add(latency?.total?.p95);
@@ -87,7 +91,7 @@ export class LatencyPanel {
       this.#note,
       glass === undefined
         ? 'From arrival at the gateway. This player has not measured its own yet.'
-        : `From arrival at the gateway; this screen ± ${ms(uncertainty)} ms.`,
+        : `From ${lead === undefined ? 'arrival at the gateway' : 'capture by the camera’s clock to this screen, else from arrival'}; this screen ± ${ms(uncertainty)} ms.`,
     );
   }
 }

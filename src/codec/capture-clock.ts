@@ -1,0 +1,77 @@
+import { CLOCK_RATE } from '../contracts/media.ts';
+
+/** Seconds from the NTP epoch (1900) to the Unix epoch. */
+const NTP_EPOCH = 2_208_988_800;
+const HEADER = 8;
+/** Size of a version 1 `prft` box, ISO/IEC 14496-12, 8.16.5. */
+const PRFT = 32;
+/** A camera that says it captured a picture further than this before its arrival, or after it, has a wrong clock, ms. */
+const OLDEST = 10_000;
+const NEWEST = -50;
+/** Packets with a producer reference time whose value has not come yet. */
+const KEPT = 512;
+
+/** Unix time in ms at which a packet's picture was taken, by the camera's clock; `wrong` when that cannot be true. */
+export type Capture = number | 'wrong' | undefined;
+
+export interface ProducerTime {
+  /** Source clock, 90 kHz ticks. */
+  pts: number;
+  /** Unix ms, whole. */
+  capture: number;
+}
+
+/** Reads the producer reference times (`prft`) out of a fragmented MP4 with a 90 kHz track; all else is passed over. */
+export class ProducerTimeReader {
+  private held = Buffer.alloc(0);
+  private skip = 0;
+
+  push(chunk: Uint8Array): ProducerTime[] {
+    const times: ProducerTime[] = [];
+    let data = this.held.length > 0 ? Buffer.concat([this.held, chunk]) : Buffer.from(chunk);
+    for (;;) {
+      const passed = Math.min(this.skip, data.length);
+      data = data.subarray(passed);
+      this.skip -= passed;
+      if (data.length < HEADER) break;
+      const size = Math.max(HEADER, data.readUInt32BE(0));
+      if (data.toString('latin1', 4, 8) === 'prft' && size === PRFT) {
+        if (data.length < PRFT) break;
+        const seconds = data.readUInt32BE(16) - NTP_EPOCH + data.readUInt32BE(20) / 2 ** 32;
+        times.push({ pts: Number(data.readBigUInt64BE(24)), capture: Math.round(seconds * 1000) });
+      }
+      this.skip = size;
+    }
+    this.held = Buffer.from(data);
+    return times;
+  }
+}
+
+/**
+ * When pictures were taken, from what the camera's RTCP sender reports (RFC 3550, 6.4.1) say of its clock. ffmpeg
+ * attaches a producer reference time to every packet after the first report, but shows its value only in an MP4's
+ * `prft` box, where it puts its own clock when a packet has none: only times of packets known to have one count.
+ */
+export class CaptureClock {
+  private readonly marked = new Set<number>();
+  /** Unix ms minus source clock in ms. */
+  private offset: number | undefined;
+
+  /** A packet that carries a producer reference time. */
+  mark(pts: number): void {
+    this.marked.add(pts);
+    if (this.marked.size > KEPT) this.marked.delete(this.marked.values().next().value!);
+  }
+
+  learn({ pts, capture }: ProducerTime): void {
+    if (this.marked.has(pts)) this.offset = capture - (pts / CLOCK_RATE) * 1000;
+  }
+
+  /** @param arrival Unix ms */
+  captureOf(pts: number | undefined, arrival: number): Capture {
+    if (this.offset === undefined || pts === undefined) return undefined;
+    const capture = (pts / CLOCK_RATE) * 1000 + this.offset;
+    const age = arrival - capture;
+    return age >= NEWEST && age <= OLDEST ? capture : 'wrong';
+  }
+}

@@ -1,0 +1,73 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { CaptureClock, ProducerTimeReader } from '../../src/codec/capture-clock.ts';
+import { decodeFrames } from '../support/decode.ts';
+import { startRtspCamera } from '../support/rtsp-camera.ts';
+import { startRtspRelay } from '../support/rtsp-relay.ts';
+
+/** A camera whose clock is `shift` ms off: its frames from the first whose capture time is known, or known wrong. */
+async function capturedFrames(shift: number) {
+  await using camera = await startRtspCamera();
+  await using relay = await startRtspRelay(camera.url, shift);
+  const known = ({ capture }: { capture?: unknown }) => capture !== undefined;
+  const { frames } = await decodeFrames(relay.url, 0, {
+    transport: 'tcp',
+    until: ({ frames }) => frames.filter(known).length >= 20,
+  });
+  return frames.filter(known);
+}
+
+test('a camera’s sender reports say when its pictures were taken', async () => {
+  const frames = await capturedFrames(-4000);
+  const [first] = frames;
+  for (const { arrival, capture, pts } of frames) {
+    assert.equal(typeof capture, 'number');
+    const age = arrival - (capture as number);
+    assert.ok(age >= 3950 && age < 10_000, `taken ${age} ms before arrival by a clock 4 s slow`);
+    const since = (capture as number) - (first!.capture as number);
+    assert.ok(Math.abs(since - (pts - first!.pts) / 90) < 50, 'captures are as far apart as timestamps');
+  }
+});
+
+test('a camera an hour off is not believed', async () => {
+  for (const { capture } of await capturedFrames(-3_600_000)) assert.equal(capture, 'wrong');
+});
+
+test('times of packets that carry none are the muxer’s own and do not count', () => {
+  const clock = new CaptureClock();
+  clock.learn({ pts: 9000, capture: 1_000_000 });
+  assert.equal(clock.captureOf(9000, 1_000_000), undefined);
+  clock.mark(18_000);
+  clock.learn({ pts: 18_000, capture: 1_000_200 });
+  assert.equal(clock.captureOf(27_000, 1_000_340), 1_000_300);
+  assert.equal(clock.captureOf(27_000, 1_000_200), 'wrong');
+  assert.equal(clock.captureOf(undefined, 1_000_200), undefined);
+});
+
+test('producer times are read whatever pieces the file comes in', () => {
+  const box = (type: string, body: Buffer) => {
+    const head = Buffer.alloc(8);
+    head.writeUInt32BE(8 + body.length, 0);
+    head.write(type, 4, 'latin1');
+    return Buffer.concat([head, body]);
+  };
+  const time = Buffer.alloc(24);
+  time.writeUInt32BE(0x01_00_00_18, 0);
+  time.writeUInt32BE(2_208_988_800 + 1000, 8);
+  time.writeUInt32BE(2 ** 31, 12);
+  time.writeBigUInt64BE(123_456n, 16);
+  const file = Buffer.concat([
+    box('moof', Buffer.alloc(50)),
+    box('prft', time),
+    box('mdat', Buffer.alloc(99)),
+  ]);
+  for (const piece of [1, 7, file.length * 2]) {
+    const reader = new ProducerTimeReader();
+    const twice = Buffer.concat([file, file]);
+    const times = [];
+    for (let at = 0; at < twice.length; at += piece)
+      times.push(...reader.push(twice.subarray(at, at + piece)));
+    const expected = { pts: 123_456, capture: 1_000_500 };
+    assert.deepEqual(times, [expected, expected]);
+  }
+});
