@@ -1,4 +1,4 @@
-"""The lite restorer: a small recurrent network that works on a quarter-size picture.
+"""The restorers, lite and base: a recurrent network that works on a quarter-size picture; base also on an eighth.
 
 Everything here is exported to ONNX as it stands, so it uses operators that both the CPU and the WebGPU
 provider of onnxruntime run: Conv, Relu, Sigmoid, Clip, Concat, Slice, Reshape, DepthToSpace, Cast and arithmetic.
@@ -19,13 +19,17 @@ PACKED = 24  # channels of one I420 frame at quarter size: 16 luma + 4 U + 4 V
 
 @dataclass(frozen=True)
 class Config:
-    """What decides the graph. `past`: older frames read beside the current one; `hidden`: state channels besides the
-    picture, one of which says that there is a state; `fuse`: blend the previous restored picture in through a gate."""
+    """What decides the graph. `past`, `future`: older and newer frames read beside the current one; `middle`: channels
+    of the residual blocks at an eighth of the size, 0 for none; `hidden`: state channels besides the picture, one of
+    which says that there is a state; `fuse`: blend the previous restored picture in through a gate."""
 
     width: int = 48
     blocks_before: int = 1
     blocks_after: int = 1
+    middle: int = 0
+    blocks_middle: int = 3
     past: int = 0
+    future: int = 0
     hidden: int = 8
     fuse: bool = True
 
@@ -33,6 +37,16 @@ class Config:
     def state(self) -> int:
         """Channels of the state tensor, 0 when the network keeps none."""
         return self.hidden + PACKED if self.fuse else 0
+
+    @property
+    def window(self) -> int:
+        """Frames read, the current one among them."""
+        return self.past + 1 + self.future
+
+
+LITE = Config(past=1)
+# 151 GMAC a 1920x1088 frame.
+BASE = Config(width=96, middle=192, past=1, future=1, hidden=16)
 
 
 def _dct(n: int) -> Tensor:
@@ -101,14 +115,18 @@ class Block(nn.Module):
         return x + self.b(F.relu(self.a(x)))
 
 
-class Lite(nn.Module):
-    """Coefficients of the frames (oldest first) and state -> change to the newest frame's coefficients, next state."""
+class Net(nn.Module):
+    """Coefficients of the window's frames (oldest first) and state -> change to the current frame's, next state."""
 
     def __init__(self, config: Config = Config()) -> None:
         super().__init__()
         c = self.config = config
-        self.head = nn.Conv2d(PACKED * (c.past + 1) + c.state, c.width, 3, padding=1)
+        self.head = nn.Conv2d(PACKED * c.window + c.state, c.width, 3, padding=1)
         self.before = nn.Sequential(*[Block(c.width) for _ in range(c.blocks_before)])
+        if c.middle:
+            self.down = nn.Conv2d(c.width, c.middle, 2, stride=2)
+            self.middle = nn.Sequential(*[Block(c.middle) for _ in range(c.blocks_middle)])
+            self.up = nn.Conv2d(c.middle, 4 * c.width, 1)
         self.gate = nn.Conv2d(c.width, PACKED, 1) if c.fuse else None
         self.mid = nn.Conv2d(c.width + PACKED, c.width, 3, padding=1)
         self.after = nn.Sequential(*[Block(c.width) for _ in range(c.blocks_after)])
@@ -117,8 +135,10 @@ class Lite(nn.Module):
             nn.init.kaiming_normal_(conv.weight)
             nn.init.zeros_(conv.bias)
         with torch.no_grad():
-            for block in [*self.before, *self.after]:
+            for block in (m for m in self.modules() if isinstance(m, Block)):
                 block.b.weight.mul_(0.1)
+            if c.middle:
+                self.up.weight.mul_(0.1)
             self.tail.weight[:PACKED].mul_(0.01)
             self.tail.weight[PACKED:].mul_(0.1)
             if self.gate is not None:
@@ -127,17 +147,19 @@ class Lite(nn.Module):
         self.register_buffer("reach", 0.1 * _basis()[1].reshape(1, PACKED, 1, 1))  # of the tail's changes
 
     def forward(self, frames: list[Tensor], state: Tensor | None) -> tuple[Tensor, Tensor | None]:
-        x = frames[-1]
+        x = frames[self.config.past]
         change = torch.zeros_like(x)
         if self.gate is not None:
             # What the previous restored picture would change; nothing where there is no state (its last channel is 0).
             step = (state[:, :PACKED] - x) * state[:, -1:]
             frames = [*frames, step, state[:, PACKED:]]
         f = self.before(F.relu(self.head(torch.cat(frames, 1))))
+        if self.config.middle:
+            f = f + F.pixel_shuffle(self.up(self.middle(F.relu(self.down(f)))), 2)
         if self.gate is not None:
-            change = torch.sigmoid(self.gate(f).float()) * step
+            change = torch.sigmoid(self.gate(f).to(step.dtype)) * step
         g = self.after(F.relu(self.mid(torch.cat([f, x + change], 1))))
-        tail = self.tail(g).float()
+        tail = self.tail(g).to(x.dtype)
         change = change + self.reach * tail[:, :PACKED]
         if self.gate is None:
             return change, None
@@ -145,9 +167,10 @@ class Lite(nn.Module):
 
 
 class Graph(nn.Module):
-    """The shipped graph: uint8 in, uint8 out, strength, state (see the Model contract in DESIGN.md)."""
+    """The shipped graph: uint8 in, uint8 out, strength, state (see the Model contract in DESIGN.md). `dtype` is that of
+    the weights, the state and all arithmetic."""
 
-    def __init__(self, net: Lite) -> None:
+    def __init__(self, net: Net, dtype: torch.dtype = torch.float32) -> None:
         super().__init__()
         self.net, self.analysis, self.synthesis = copy.deepcopy(net), Analysis(), Synthesis()
         with torch.no_grad():  # fold the reach into the last convolution
@@ -155,12 +178,14 @@ class Graph(nn.Module):
             self.net.tail.weight[:PACKED] *= reach[:, None, None, None]
             self.net.tail.bias[:PACKED] *= reach
             self.net.reach.fill_(1.0)
+        self.dtype = dtype
+        self.to(dtype)
 
     def forward(self, *inputs: Tensor) -> tuple[Tensor, ...]:
         c = self.net.config
-        frames = [f.float() for f in inputs[: c.past + 1]]
-        strength, state = inputs[c.past + 1], inputs[c.past + 2] if c.state else None
+        frames = [f.to(self.dtype) for f in inputs[: c.window]]
+        strength, state = inputs[c.window].to(self.dtype), inputs[c.window + 1] if c.state else None
         change, state = self.net([self.analysis(f) for f in frames], state)
         # Adding one half and truncating in the cast is rounding; strength 0 leaves the input's bits.
-        out = (frames[-1] + strength * self.synthesis(change) + 0.5).clamp(0.0, 255.5)
+        out = (frames[c.past] + strength * self.synthesis(change) + 0.5).clamp(0.0, 255.5)
         return (out.to(torch.uint8),) + ((state,) if c.state else ())
