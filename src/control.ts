@@ -6,14 +6,14 @@ import type { StreamStatus } from './contracts/stream.ts';
 import { resolveSource } from './ingest/sources.ts';
 import { requireStream } from './publish/request.ts';
 import type { StreamRegistry } from './streams/registry.ts';
-import type { RestorerClient } from './streams/restorer-client.ts';
+import type { RestorerPool } from './streams/restorer-pool.ts';
 import { redact } from './telemetry/log.ts';
 import type { Metrics } from './telemetry/metrics.ts';
 
 export interface ControlParts {
   store: ConfigStore;
   streams: StreamRegistry;
-  restorer: RestorerClient;
+  restorer: RestorerPool;
   metrics: Metrics;
   /** Streams whose source a caller of the API chose: it is checked as theirs whenever it is opened. */
   sourcesFromApi: Set<string>;

@@ -17,6 +17,8 @@ import { snapshotRoutes } from './publish/snapshot/routes.ts';
 import { createWebRtcPublisher, type WebRtcPublisher, whepRoutes } from './publish/webrtc/index.ts';
 import { StreamRegistry } from './streams/registry.ts';
 import { RestorerClient } from './streams/restorer-client.ts';
+import { RestorerPool } from './streams/restorer-pool.ts';
+import { countGpus } from './telemetry/accelerator.ts';
 import { HostReadings } from './telemetry/host-readings.ts';
 import type { Logger } from './telemetry/log.ts';
 import { Metrics } from './telemetry/metrics.ts';
@@ -38,7 +40,7 @@ export interface GatewayOptions {
 export class Gateway {
   readonly url: string;
   readonly streams: StreamRegistry;
-  readonly restorer: RestorerClient;
+  readonly restorer: RestorerPool;
   private readonly parts: Parts;
 
   private constructor(url: string, parts: Parts) {
@@ -52,7 +54,8 @@ export class Gateway {
   static async start({ config: path, logger, log, root }: GatewayOptions): Promise<Gateway> {
     await checkFfmpeg();
     const store = await ConfigStore.open(path, logger);
-    const parts = new Parts(store, logger, log ?? store.current.log, root);
+    const devices = await restorerDevices(store.current.restorer);
+    const parts = new Parts(store, logger, log ?? store.current.log, root, devices);
     try {
       const url = await parts.open();
       return new Gateway(url, parts);
@@ -70,7 +73,7 @@ export class Gateway {
 
 class Parts {
   readonly metrics = new Metrics();
-  readonly restorer: RestorerClient;
+  readonly restorer: RestorerPool;
   readonly streams: StreamRegistry;
   private readonly store: ConfigStore;
   private readonly logger: Logger;
@@ -87,19 +90,20 @@ class Parts {
   private readonly guests = new Set<string>();
   private readonly sourcesFromApi = new Set<string>();
 
-  constructor(store: ConfigStore, logger: Logger, log: Config['log'], root: string) {
+  constructor(store: ConfigStore, logger: Logger, log: Config['log'], root: string, devices: number[]) {
     this.store = store;
     this.logger = logger;
     this.root = root;
     const config = store.current;
-    this.restorer = new RestorerClient(
-      {
-        models: resolve(root, config.restorer.models),
-        provider: config.restorer.provider,
-        threads: config.restorer.threads ?? availableParallelism(),
-        log,
-      },
-      logger,
+    const options = {
+      models: resolve(root, config.restorer.models),
+      provider: config.restorer.provider,
+      threads: config.restorer.threads ?? availableParallelism(),
+      log,
+    };
+    this.restorer = new RestorerPool(
+      devices.map((device) => ({ device, client: new RestorerClient({ ...options, device }, logger) })),
+      { logger, retireDoubles: config.restorer.devices === 'auto' },
     );
     this.streams = new StreamRegistry({
       restorer: this.restorer,
@@ -141,7 +145,7 @@ class Parts {
     this.metrics.collectProcess();
     this.readings = new HostReadings({
       metrics: this.metrics,
-      restorerPid: () => this.restorer.pid,
+      restorerPids: () => this.restorer.pids,
       directories: { config: dirname(store.path) },
       certificate: config.http.tls?.cert,
     });
@@ -250,4 +254,11 @@ class Parts {
     if (atRestart.length > 0)
       this.logger.warn({ settings: atRestart }, 'these settings take effect at the next start');
   }
+}
+
+/** Numbers of the accelerators to run a restorer on each; one restorer without a number to choose from. */
+async function restorerDevices({ devices, provider }: Config['restorer']): Promise<number[]> {
+  if (devices !== 'auto') return devices;
+  const gpus = provider === 'cpu' ? 0 : await countGpus();
+  return Array.from({ length: Math.max(1, gpus) }, (_, device) => device);
 }

@@ -9,6 +9,8 @@ export interface InferenceOptions {
   models: string;
   provider: Provider | 'auto';
   threads: number;
+  /** Number of the GPU, for providers that can be told. */
+  device?: number;
   /** What an earlier restorer of this host measured: not measured again. */
   known?: { provider: string; speeds: Record<string, ModelSpeed> };
 }

@@ -7,7 +7,7 @@ import { STAGES, STREAM_STATES, type StreamStatus } from '../contracts/stream.ts
 import type { Logger } from '../telemetry/log.ts';
 import type { Metrics } from '../telemetry/metrics.ts';
 import { Traces } from '../telemetry/trace.ts';
-import type { RestorerClient } from './restorer-client.ts';
+import type { RestorerPool } from './restorer-pool.ts';
 import { Stream } from './stream.ts';
 
 interface RegistryEvents {
@@ -16,7 +16,7 @@ interface RegistryEvents {
 }
 
 export interface RegistryHost {
-  restorer: RestorerClient;
+  restorer: RestorerPool;
   logger: Logger;
   metrics: Metrics;
   /** The URL a stream's source is opened at now; undefined while there is nothing to open. */
@@ -40,14 +40,25 @@ export class StreamRegistry extends EventEmitter<RegistryEvents> implements Stre
     this.host = host;
     const { restorer, metrics } = host;
     restorer.on('event', (event) => this.route(event));
-    restorer.on('ready', () => {
-      metrics.restorerUp.set(1);
-      for (const stream of this.streams.values()) stream.restorerReady();
+    for (const { device } of restorer.members) {
+      metrics.restorerUp.set({ device: String(device) }, 0);
+      metrics.restorerRestarts.inc({ device: String(device) }, 0);
+    }
+    restorer.on('ready', (_facts, device, concerns) => {
+      metrics.restorerUp.set({ device: String(device) }, 1);
+      for (const stream of this.streams.values()) if (concerns(stream.name)) stream.restorerReady();
     });
-    restorer.on('down', (cause) => {
-      metrics.restorerUp.set(0);
-      metrics.restorerRestarts.inc();
-      for (const stream of this.streams.values()) stream.restorerDown(cause);
+    restorer.on('down', (cause, device, streams) => {
+      metrics.restorerUp.set({ device: String(device) }, 0);
+      metrics.restorerRestarts.inc({ device: String(device) });
+      for (const name of streams) this.streams.get(name)?.restorerDown(cause);
+      this.resume(streams);
+    });
+    restorer.on('move', (name, cause) => this.streams.get(name)?.restorerChanged(cause));
+    restorer.on('retired', (device, streams) => {
+      metrics.restorerUp.remove({ device: String(device) });
+      metrics.restorerRestarts.remove({ device: String(device) });
+      this.resume(streams);
     });
   }
 
@@ -68,7 +79,7 @@ export class StreamRegistry extends EventEmitter<RegistryEvents> implements Stre
     this.configs.set(name, config);
     this.host.metrics.declare(name);
     const stream = new Stream(name, config, {
-      restorer,
+      restorer: restorer.of(name),
       logger,
       open: () => this.host.open(name, this.configs.get(name)!),
       viewers: () => this.host.viewers(name),
@@ -99,6 +110,11 @@ export class StreamRegistry extends EventEmitter<RegistryEvents> implements Stre
 
   close(): void {
     for (const name of [...this.streams.keys()]) this.remove(name);
+  }
+
+  /** Streams that lost their restorer go on in another at once, if there is one. */
+  private resume(streams: string[]): void {
+    if (this.host.restorer.ready) for (const name of streams) this.streams.get(name)?.restorerReady();
   }
 
   private route(event: Exclude<RestorerEvent, { t: 'ready' | 'alive' }>): void {

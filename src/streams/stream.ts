@@ -5,7 +5,7 @@ import type { PublishedStream, SubscribeOptions, Subscription } from '../contrac
 import type { RestorerEvent, RestoreSettings, StreamReport } from '../contracts/restorer.ts';
 import type { SourceInfo, StreamState, StreamStatus } from '../contracts/stream.ts';
 import { type Logger, redact } from '../telemetry/log.ts';
-import type { RestorerClient } from './restorer-client.ts';
+import type { StreamRestorer } from './restorer-pool.ts';
 import { retryDelay } from './retry.ts';
 import { SnapshotDesk } from './snapshot-desk.ts';
 import { type Demand, Subscribers } from './subscribers.ts';
@@ -24,7 +24,7 @@ let nextSession = 1;
 
 /** What a stream needs of the gateway. */
 export interface StreamHost {
-  restorer: Pick<RestorerClient, 'send' | 'ready'>;
+  restorer: StreamRestorer;
   logger: Logger;
   /** The URL to open now; undefined while there is nothing to open (nobody pushes). Throws CLEARWAY_URL_REFUSED. */
   open(): Promise<string | undefined>;
@@ -143,6 +143,14 @@ export class Stream implements PublishedStream {
     clearTimeout(this.timer);
     if (this.wanted) void this.connect('the restorer is ready');
     else this.enter('idle', 'nobody is watching');
+  }
+
+  /** Its restorer let it go and another takes it over: the picture goes on there. */
+  restorerChanged(cause: string): void {
+    if (this.state !== 'connecting' && this.state !== 'live' && this.state !== 'degraded') return;
+    this.told = undefined;
+    this.endSession();
+    void this.connect(cause);
   }
 
   /** Takes new settings over: what need not reconnect does not. */

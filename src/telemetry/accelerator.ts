@@ -1,87 +1,158 @@
-import { execFile } from 'node:child_process';
-import { readFile } from 'node:fs/promises';
-import { availableParallelism, totalmem } from 'node:os';
+import { type ChildProcess, execFile, spawn } from 'node:child_process';
 import { promisify } from 'node:util';
+import { readLines } from '../codec/lines.ts';
 
-/** What one accelerator is doing. */
+/** What one accelerator is doing. What the driver does not say (a MIG slice, an old driver) is absent. */
 export interface AcceleratorReading {
   /** `gpu0`, `gpu1`, ... or `cpu`. */
   device: string;
-  /** 0 to 1; absent where the driver does not say (a MIG slice). */
+  /** 0 to 1 */
   utilization?: number;
   /** Bytes. */
   used?: number;
   /** Bytes. */
   total?: number;
+  /** Degrees Celsius. */
+  temperature?: number;
+  /** Watts. */
+  power?: number;
+  /** Share of time the video encoder is busy, 0 to 1. */
+  encoder?: number;
+  /** Share of time the video decoder is busy, 0 to 1. */
+  decoder?: number;
 }
 
-const QUERY = ['--query-gpu=index,utilization.gpu,memory.used,memory.total', '--format=csv,noheader,nounits'];
-/** A driver that hangs must not pile up children, ms. */
-const QUERY_TIMEOUT = 5000;
+/** Every driver answers the first four; one that does not know all of them answers none. */
+const FIELDS = 'index,utilization.gpu,memory.used,memory.total';
+const MORE_FIELDS = `${FIELDS},temperature.gpu,power.draw,utilization.encoder,utilization.decoder`;
 const MIB = 2 ** 20;
-/** Ticks a second of /proc/<pid>/stat on Linux. */
-const TICKS = 100;
+/** Asking a host of many sleeping GPUs wakes them up one by one, ms. */
+const LIST_TIMEOUT = 15_000;
+/** The last reading of a tool that fell silent counts for so many periods; then it is started anew. */
+const SILENT_PERIODS = 3;
+/** Waits before it is started again, ms. */
+const RESTART_FIRST = 1000;
+const RESTART_MOST = 60_000;
 
-/** Reads every NVIDIA GPU through the driver's own tool: none when it fails, undefined when there is no such tool. */
-export async function readGpus(command = 'nvidia-smi'): Promise<AcceleratorReading[] | undefined> {
+/** How many NVIDIA GPUs the driver's own tool lists; 0 when it fails or is not there. */
+export async function countGpus(command = 'nvidia-smi'): Promise<number> {
   try {
-    const { stdout } = await promisify(execFile)(command, QUERY, { timeout: QUERY_TIMEOUT });
-    return parseGpus(stdout);
-  } catch (error) {
-    return (error as NodeJS.ErrnoException).code === 'ENOENT' ? undefined : [];
+    const { stdout } = await promisify(execFile)(command, ['-L'], { timeout: LIST_TIMEOUT });
+    return stdout.match(/^GPU \d+:/gm)?.length ?? 0;
+  } catch {
+    return 0;
   }
 }
 
-/** Reads lines `index, utilization in %, MiB used, MiB in all`; `[N/A]` where the driver does not say. */
-export function parseGpus(csv: string): AcceleratorReading[] {
-  return csv
-    .split('\n')
-    .map((line) => line.split(',').map((cell) => cell.trim()))
-    .filter((cells) => cells.length === 4 && /^\d+$/.test(cells[0]!))
-    .map(([index, ...figures]) => {
-      const [utilization, used, total] = figures.map((cell) =>
-        /^\d+$/.test(cell) ? Number(cell) : undefined,
-      );
-      return {
-        device: `gpu${index}`,
-        ...(utilization === undefined ? {} : { utilization: utilization / 100 }),
-        ...(used === undefined ? {} : { used: used * MIB }),
-        ...(total === undefined ? {} : { total: total * MIB }),
-      };
+/** Reads one line of nvidia-smi's CSV, in the order of the fields asked for; undefined for anything else. */
+export function parseGpu(line: string): AcceleratorReading | undefined {
+  const [index, ...cells] = line.split(',').map((cell) => cell.trim());
+  if (!/^\d{1,3}$/.test(index!) || (cells.length !== 3 && cells.length !== 7)) return undefined;
+  const [utilization, used, total, temperature, power, encoder, decoder] = cells.map((cell) =>
+    /^-?\d{1,9}(\.\d+)?$/.test(cell) ? Number(cell) : undefined,
+  );
+  const figures = {
+    utilization: share(utilization),
+    used: used === undefined ? undefined : used * MIB,
+    total: total === undefined ? undefined : total * MIB,
+    temperature,
+    power,
+    encoder: share(encoder),
+    decoder: share(decoder),
+  };
+  const known = Object.entries(figures).filter(([, value]) => value !== undefined);
+  return { device: `gpu${index}`, ...Object.fromEntries(known) };
+}
+
+function share(percent: number | undefined): number | undefined {
+  return percent === undefined ? undefined : Math.min(1, percent / 100);
+}
+
+export interface GpuMonitorOptions {
+  /** The driver's tool. */
+  command?: string;
+  /** ms between two readings */
+  period: number;
+}
+
+/**
+ * NVML's figures of every NVIDIA GPU, from one long-lived `nvidia-smi` that prints them in a loop: a process for each
+ * reading would cost 50 to 100 ms of a core. Started again when it dies, hangs or does not know a field; where there
+ * is no such tool it is not looked for again.
+ */
+export class GpuMonitor {
+  private readonly command: string;
+  private readonly period: number;
+  private readonly latest = new Map<string, { reading: AcceleratorReading; at: number }>();
+  private child: ChildProcess | undefined;
+  private watchdog: NodeJS.Timeout | undefined;
+  private restart: NodeJS.Timeout | undefined;
+  private restartAfter = RESTART_FIRST;
+  private fields = MORE_FIELDS;
+  private closed = false;
+
+  constructor({ command = 'nvidia-smi', period }: GpuMonitorOptions) {
+    this.command = command;
+    this.period = period;
+    this.start();
+  }
+
+  /** The latest readings, by device; none of a GPU that has not been heard of for some periods. */
+  read(): AcceleratorReading[] {
+    const oldest = performance.now() - SILENT_PERIODS * this.period;
+    return [...this.latest.values()].flatMap(({ reading, at }) => (at < oldest ? [] : [reading]));
+  }
+
+  get pid(): number | undefined {
+    return this.child?.pid;
+  }
+
+  close(): void {
+    this.closed = true;
+    clearTimeout(this.restart);
+    clearTimeout(this.watchdog);
+    this.child?.kill('SIGKILL');
+  }
+
+  private start(): void {
+    const child = spawn(
+      this.command,
+      [`--query-gpu=${this.fields}`, '--format=csv,noheader,nounits', '-lms', String(this.period)],
+      { stdio: ['ignore', 'pipe', 'ignore'] },
+    );
+    this.child = child;
+    let heard = false;
+    readLines(child.stdout, (line) => {
+      const reading = parseGpu(line);
+      if (!reading) return;
+      heard = true;
+      this.restartAfter = RESTART_FIRST;
+      this.latest.set(reading.device, { reading, at: performance.now() });
+      this.expectLine(child, SILENT_PERIODS * this.period);
     });
-}
-
-/** The processor as an accelerator: what one process, the restorer, takes of it. Linux. */
-export class CpuMeter {
-  private last: { pid: number; ticks: number; at: number } | undefined;
-
-  /** Undefined when the process is gone. The first reading of a process has no utilization yet. */
-  async read(pid: number): Promise<AcceleratorReading | undefined> {
-    try {
-      const [stat, status] = await Promise.all([
-        readFile(`/proc/${pid}/stat`, 'utf8'),
-        readFile(`/proc/${pid}/status`, 'utf8'),
-      ]);
-      // The program's name, in parentheses, may hold spaces of its own.
-      const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
-      const now = { pid, ticks: Number(fields[11]) + Number(fields[12]), at: performance.now() };
-      const { last } = this;
-      this.last = now;
-      const resident = /^VmRSS:\s+(\d+) kB/m.exec(status)?.[1];
-      const limit = process.constrainedMemory();
-      return {
-        device: 'cpu',
-        ...(last?.pid === pid ? { utilization: share(last, now) } : {}),
-        ...(resident === undefined ? {} : { used: Number(resident) * 1024 }),
-        total: limit > 0 ? Math.min(limit, totalmem()) : totalmem(),
-      };
-    } catch {
-      return undefined;
-    }
+    this.expectLine(child, LIST_TIMEOUT + this.period);
+    child.once('error', (error: NodeJS.ErrnoException) => {
+      if (error.code !== 'ENOENT') this.again(heard);
+      else clearTimeout(this.watchdog);
+    });
+    child.once('close', () => {
+      if (child.pid !== undefined) this.again(heard);
+    });
   }
-}
 
-function share(last: { ticks: number; at: number }, now: { ticks: number; at: number }): number {
-  const seconds = Math.max(0.001, (now.at - last.at) / 1000);
-  return Math.min(1, (now.ticks - last.ticks) / TICKS / seconds / availableParallelism());
+  private expectLine(child: ChildProcess, within: number): void {
+    clearTimeout(this.watchdog);
+    this.watchdog = setTimeout(() => child.kill('SIGKILL'), within);
+    this.watchdog.unref();
+  }
+
+  private again(heard: boolean): void {
+    clearTimeout(this.watchdog);
+    if (this.closed) return;
+    // Asked for a field it does not know it prints no reading at all.
+    if (!heard) this.fields = this.fields === FIELDS ? MORE_FIELDS : FIELDS;
+    this.restart = setTimeout(() => this.start(), this.restartAfter);
+    this.restart.unref();
+    this.restartAfter = Math.min(this.restartAfter * 2, RESTART_MOST);
+  }
 }

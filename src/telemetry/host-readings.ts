@@ -1,15 +1,20 @@
 import { X509Certificate } from 'node:crypto';
 import { readFile, statfs } from 'node:fs/promises';
-import { CpuMeter, readGpus } from './accelerator.ts';
+import { GpuMonitor } from './accelerator.ts';
+import { CpuMeter } from './cpu-meter.ts';
 import type { Metrics } from './metrics.ts';
 
 /** Alerts look at minutes, ms. */
 const EVERY = 10_000;
+/** The driver's tool prints so often, ms. */
+const GPU_PERIOD = 5000;
 
 export interface HostReadingsOptions {
   metrics: Metrics;
-  /** The restorer process; undefined while it is down. */
-  restorerPid(): number | undefined;
+  /** The restorer processes that run. */
+  restorerPids(): number[];
+  /** The NVIDIA driver's tool (default nvidia-smi). */
+  gpuCommand?: string;
   /** Directories the gateway writes to, by what they hold; the name is the label. */
   directories: Record<string, string>;
   /** PEM file of the TLS certificate, when there is one. */
@@ -21,12 +26,13 @@ export class HostReadings {
   private readonly options: HostReadingsOptions;
   private readonly cpu = new CpuMeter();
   private readonly timer: NodeJS.Timeout;
+  private readonly gpus: GpuMonitor;
   private reading = false;
-  /** Becomes false once the driver's tool was not found: looking for it costs a process each time. */
-  private hasGpus = true;
 
   constructor(options: HostReadingsOptions) {
     this.options = options;
+    const { gpuCommand } = options;
+    this.gpus = new GpuMonitor({ period: GPU_PERIOD, ...(gpuCommand ? { command: gpuCommand } : {}) });
     this.timer = setInterval(() => void this.read(), EVERY);
     this.timer.unref();
     void this.read();
@@ -34,6 +40,7 @@ export class HostReadings {
 
   close(): void {
     clearInterval(this.timer);
+    this.gpus.close();
   }
 
   /** Reads everything once. */
@@ -49,19 +56,9 @@ export class HostReadings {
   }
 
   private async readAccelerators(): Promise<void> {
-    const { metrics, restorerPid } = this.options;
-    const pid = restorerPid();
-    const gpus = this.hasGpus ? await readGpus() : undefined;
-    this.hasGpus = gpus !== undefined;
-    const cpu = pid === undefined ? undefined : await this.cpu.read(pid);
-    const { acceleratorUtilization, acceleratorMemory, acceleratorMemoryTotal } = metrics;
-    // What does not answer now must not look busy for ever.
-    for (const gauge of [acceleratorUtilization, acceleratorMemory, acceleratorMemoryTotal]) gauge.reset();
-    for (const { device, utilization, used, total } of [...(gpus ?? []), ...(cpu ? [cpu] : [])]) {
-      if (utilization !== undefined) acceleratorUtilization.set({ device }, utilization);
-      if (used !== undefined) acceleratorMemory.set({ device }, used);
-      if (total !== undefined) acceleratorMemoryTotal.set({ device }, total);
-    }
+    const { metrics, restorerPids } = this.options;
+    const cpu = await this.cpu.read(restorerPids());
+    metrics.observeAccelerators([...this.gpus.read(), ...(cpu ? [cpu] : [])]);
   }
 
   private async readDisks(): Promise<void> {

@@ -1,6 +1,7 @@
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
 import type { StreamReport } from '../contracts/restorer.ts';
 import { DROP_CAUSES, OUTCOMES } from '../contracts/stream.ts';
+import type { AcceleratorReading } from './accelerator.ts';
 
 /** Seconds. 10 ms to 5 s, finer where a live picture lives; the alert rules' objectives are bounds of these. */
 const LATENCY_BUCKETS = [
@@ -99,23 +100,43 @@ export class Metrics {
   );
   readonly restorerRestarts = this.counter(
     'restorer_restarts_total',
-    'Times the restorer process was restarted',
-    [],
+    'Times a restorer process was restarted, by the number of its accelerator',
+    ['device'],
   );
-  readonly restorerUp = this.gauge('restorer_up', '1 while the restorer process answers', []);
+  readonly restorerUp = this.gauge(
+    'restorer_up',
+    '1 while the restorer process answers, by the number of its accelerator',
+    ['device'],
+  );
   readonly acceleratorUtilization = this.gauge(
     'accelerator_utilization_ratio',
-    'Share of time the accelerator computes, 0 to 1; device cpu = share of all cores the restorer process uses',
+    'Share of time the accelerator computes, 0 to 1; device cpu = share of all cores the restorer processes use',
     ['device'],
   );
   readonly acceleratorMemory = this.gauge(
     'accelerator_memory_used_bytes',
-    'Accelerator memory in use; device cpu = resident memory of the restorer process',
+    'Accelerator memory in use; device cpu = resident memory of the restorer processes',
     ['device'],
   );
   readonly acceleratorMemoryTotal = this.gauge(
     'accelerator_memory_total_bytes',
     'Accelerator memory there is; device cpu = what the host or the container allows',
+    ['device'],
+  );
+  readonly acceleratorTemperature = this.gauge(
+    'accelerator_temperature_celsius',
+    'Temperature of the GPU, degrees Celsius',
+    ['device'],
+  );
+  readonly acceleratorPower = this.gauge('accelerator_power_watts', 'Power the GPU draws, watts', ['device']);
+  readonly acceleratorEncoder = this.gauge(
+    'accelerator_encoder_utilization_ratio',
+    "Share of time the GPU's video encoder is busy, 0 to 1; absent where the driver does not say",
+    ['device'],
+  );
+  readonly acceleratorDecoder = this.gauge(
+    'accelerator_decoder_utilization_ratio',
+    "Share of time the GPU's video decoder is busy, 0 to 1; absent where the driver does not say",
     ['device'],
   );
   readonly diskFree = this.gauge('disk_free_bytes', 'Space left where the gateway writes', ['directory']);
@@ -165,6 +186,26 @@ export class Metrics {
       this.noise.set({ stream, side }, quality[side].noise);
       this.blockiness.set({ stream, side }, quality[side].blockiness);
       this.flicker.set({ stream, side }, quality[side].flicker);
+    }
+  }
+
+  /** What the accelerators do now; what does not answer any more must not look busy for ever. */
+  observeAccelerators(readings: AcceleratorReading[]): void {
+    const gauges = {
+      utilization: this.acceleratorUtilization,
+      used: this.acceleratorMemory,
+      total: this.acceleratorMemoryTotal,
+      temperature: this.acceleratorTemperature,
+      power: this.acceleratorPower,
+      encoder: this.acceleratorEncoder,
+      decoder: this.acceleratorDecoder,
+    };
+    for (const [figure, gauge] of Object.entries(gauges) as [keyof typeof gauges, Gauge<'device'>][]) {
+      gauge.reset();
+      for (const reading of readings) {
+        const value = reading[figure];
+        if (value !== undefined) gauge.set({ device: reading.device }, value);
+      }
     }
   }
 

@@ -146,7 +146,7 @@ const scenarios: Record<string, () => Promise<void>> = {
     await using camera = await startRtspCamera({ width: 640, height: 360, rate: 25, bitrate: 600 });
     const gateway = await startGateway(camera, 'model: lite, height: 360');
     await reports(gateway, 5);
-    const pid = gateway.restorer.pid!;
+    const pid = gateway.restorer.pids[0]!;
     const cpu = cpuSeconds(pid);
     const began = performance.now();
     const { share, p50, p95, stages } = figures(await reports(gateway, SECONDS));
@@ -217,7 +217,7 @@ const scenarios: Record<string, () => Promise<void>> = {
     await viewer.pictures(10);
     const began = performance.now();
     const down = once(gateway.restorer, 'down');
-    process.kill(gateway.restorer.pid!, 'SIGKILL');
+    process.kill(gateway.restorer.pids[0]!, 'SIGKILL');
     await down;
     await viewer.pictures(1);
     row(

@@ -26,7 +26,7 @@ describe('HostReadings', () => {
     const metrics = new Metrics();
     const readings = new HostReadings({
       metrics,
-      restorerPid: () => process.pid,
+      restorerPids: () => [process.pid],
       directories: { config: directory.path, gone: '/nonexistent' },
       certificate,
     });
