@@ -1,6 +1,6 @@
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
-import type { Readable } from 'node:stream';
+import type { Duplex, Readable } from 'node:stream';
 
 /** How long a child may take to go after SIGTERM, ms. */
 const GRACE = 1000;
@@ -8,8 +8,8 @@ const GRACE = 1000;
 export interface FfmpegChild extends AsyncDisposable {
   readonly pid: number | undefined;
   readonly stderr: Readable;
-  /** What the child writes to file descriptors 3, 4, ... */
-  readonly pipes: Readable[];
+  /** The other ends of the child's file descriptors 3, 4, ... */
+  readonly pipes: Duplex[];
   /** Resolves when the process is gone and its pipes are read to the end; never rejects. */
   readonly closed: Promise<ChildExit>;
   /** Ends the whole process group: SIGTERM, and SIGKILL a second later. Resolves when it is gone. */
@@ -38,7 +38,7 @@ function parentDeathPrefix(): string[] {
   return parentDeath;
 }
 
-/** Starts one ffmpeg as the leader of a process group of its own, with `pipes` output pipes from descriptor 3 on. */
+/** Starts one ffmpeg as the leader of a process group of its own, with `pipes` pipes from descriptor 3 on. */
 export function spawnFfmpeg(path: string, args: string[], pipes = 0): FfmpegChild {
   const [file = path, ...rest] = [...parentDeathPrefix(), path, ...args];
   const child: ChildProcess = spawn(file, rest, {
@@ -55,7 +55,7 @@ export function spawnFfmpeg(path: string, args: string[], pipes = 0): FfmpegChil
   return {
     pid: child.pid,
     stderr: child.stdio[2] as Readable,
-    pipes: child.stdio.slice(3) as Readable[],
+    pipes: child.stdio.slice(3) as Duplex[],
     closed,
     stop: () => stop(child, closed),
     async [Symbol.asyncDispose]() {

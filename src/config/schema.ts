@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { duration } from './duration.ts';
+import { jobsSchema } from './jobs-schema.ts';
 
 /** Stream names go into URLs and RTMP paths: node-media-server accepts only these characters. */
 export const streamName = z
@@ -214,8 +215,14 @@ export const configSchema = z.strictObject({
         .max(128)
         .optional()
         .describe('CPU threads of one inference; default: all cores'),
+      devices: z
+        .union([z.literal('auto'), z.array(z.number().int().min(0).max(63)).min(1).max(16)])
+        .refine((devices) => devices === 'auto' || new Set(devices).size === devices.length, 'name each once')
+        .default('auto')
+        .describe('numbers of the GPUs to use, a restorer process each; auto = all of this host'),
     })
     .prefault({}),
+  jobs: jobsSchema.prefault({}),
   log: z
     .strictObject({
       level: z.enum(['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent']).default('info'),

@@ -1,0 +1,167 @@
+import { constants, setPriority } from 'node:os';
+import { ClearwayError } from '../../contracts/errors.ts';
+import { MAX_PIXELS } from '../decoder-arguments.ts';
+import { parseLogLine } from '../decoder-log.ts';
+import { ffmpegArguments, ffmpegPath } from '../ffmpeg.ts';
+import { type FfmpegChild, spawnFfmpeg } from '../ffmpeg-child.ts';
+import { readLines } from '../lines.ts';
+import { FILE_ONLY, fileUrl } from './opening.ts';
+import type { VideoProbe } from './probe.ts';
+
+/** Log lines kept to explain an end. */
+const KEPT_PROBLEMS = 20;
+
+export interface FilePicture {
+  /** Planar I420, limited range: width * height * 3 / 2 bytes, a buffer from `allocate`. */
+  data: ArrayBuffer;
+  /** In ticks of the video track's time base; strictly increasing. */
+  pts: number;
+}
+
+export interface FileDecoderOptions {
+  /** Size the pictures are brought to; both even. */
+  width: number;
+  height: number;
+  allocate(): ArrayBuffer;
+}
+
+/** Gives way to whatever else the machine does: live streams come first. */
+export function yieldPriority(child: FfmpegChild): void {
+  try {
+    if (child.pid !== undefined) setPriority(child.pid, constants.priority.PRIORITY_LOW);
+  } catch {
+    // It is gone already, or the system does not let us: it only runs at the usual priority then.
+  }
+}
+
+/** Decodes the video of a file in an ffmpeg child, picture by picture, as fast as they are taken. */
+export class FileDecoder implements AsyncDisposable {
+  readonly problems: string[] = [];
+  private readonly child: FfmpegChild;
+  private readonly options: FileDecoderOptions;
+  /** PTS of the pictures that are not read yet. */
+  private readonly announced: (number | undefined)[] = [];
+  private wake: () => void = () => {};
+  private last: number | undefined;
+  private step = 1;
+  private stopped = false;
+
+  constructor(path: string, probe: VideoProbe, options: FileDecoderOptions) {
+    this.options = options;
+    this.child = spawnFfmpeg(ffmpegPath(), decoderArguments(path, probe, options), 1);
+    yieldPriority(this.child);
+    readLines(this.child.stderr, (line) => {
+      for (const event of parseLogLine(line)) {
+        if (event.t === 'frame') this.announced.push(event.pts);
+        else if (event.t === 'problem') this.problems.push(event.text);
+      }
+      if (this.problems.length > KEPT_PROBLEMS) this.problems.shift();
+      this.wake();
+    });
+    void this.child.closed.then(() => {
+      this.stopped = true;
+      this.wake();
+    });
+  }
+
+  /**
+   * The pictures in order of display. Ends where the file does, or where it cannot be read any further. Throws
+   * CLEARWAY_FFMPEG_MISSING, or CLEARWAY_SOURCE_ENDED (retryable) when the child was killed.
+   */
+  async *pictures(): AsyncGenerator<FilePicture, void, void> {
+    const bytes = (this.options.width * this.options.height * 3) / 2;
+    let data: ArrayBuffer | undefined;
+    let filled = 0;
+    for await (const chunk of this.child.pipes[0] as AsyncIterable<Buffer>) {
+      for (let at = 0; at < chunk.length; ) {
+        data ??= this.options.allocate();
+        const part = chunk.subarray(at, at + bytes - filled);
+        new Uint8Array(data).set(part, filled);
+        at += part.length;
+        filled += part.length;
+        if (filled < bytes) continue;
+        yield { data, pts: await this.nextPts() };
+        data = undefined;
+        filled = 0;
+      }
+    }
+    const { error, signal } = await this.child.closed;
+    if (error) {
+      throw new ClearwayError(
+        'CLEARWAY_FFMPEG_MISSING',
+        'ffmpeg could not be started: install ffmpeg 5.1 or later or set FFMPEG_PATH.',
+        { cause: error },
+      );
+    }
+    if (signal) {
+      throw new ClearwayError('CLEARWAY_SOURCE_ENDED', `The decoder of the file was killed by ${signal}.`, {
+        retryable: true,
+      });
+    }
+  }
+
+  /** Whether the child ended with an error, which a damaged or truncated file makes it do. */
+  get damaged(): Promise<boolean> {
+    return this.child.closed.then(({ code }) => code !== 0 || this.problems.length > 0);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.child.stop();
+  }
+
+  /** The log line of a picture may be read after the picture. */
+  private async nextPts(): Promise<number> {
+    while (this.announced.length === 0 && !this.stopped) {
+      await new Promise<void>((resolve) => {
+        this.wake = resolve;
+      });
+    }
+    const announced = this.announced.shift();
+    const { last } = this;
+    const earliest = last === undefined ? Number.NEGATIVE_INFINITY : last + 1;
+    const expected = last === undefined ? 0 : last + this.step;
+    const pts = Math.max(earliest, announced ?? expected);
+    if (last !== undefined) this.step = pts - last;
+    this.last = pts;
+    return pts;
+  }
+}
+
+function decoderArguments(
+  path: string,
+  { video }: VideoProbe,
+  { width, height }: FileDecoderOptions,
+): string[] {
+  const [numerator, denominator] = video.timeBase;
+  // Colour without a matrix of its own (RGB, palettes) gets that of the models.
+  const matrix = isRgb(video.pixelFormat) ? ':out_color_matrix=bt709' : '';
+  const filter = [
+    ...(video.interlaced ? ['bwdif=mode=send_frame'] : []),
+    'crop=w=trunc(iw/2)*2:h=trunc(ih/2)*2',
+    `scale=w=${width}:h=${height}:flags=bicubic:out_range=tv${matrix}`,
+    'format=yuv420p',
+    `settb=${numerator}/${denominator}`,
+    'sidedata=delete',
+    'showinfo=checksum=0',
+  ].join(',');
+  const input = [
+    ...FILE_ONLY,
+    ...['-max_pixels', String(MAX_PIXELS), '-probesize', '20000000', '-analyzeduration', '10000000'],
+  ];
+  const output = [
+    ...['-map', `0:${video.index}`, '-map_metadata', '-1', '-fps_mode', 'passthrough'],
+    ...['-enc_time_base', `${numerator}/${denominator}`, '-filter:v', filter],
+    ...['-c:v', 'rawvideo', '-f', 'rawvideo'],
+  ];
+  return ffmpegArguments(
+    // Times as the file has them: the other tracks keep theirs.
+    ['-nostdin', '-hide_banner', '-nostats', '-loglevel', 'repeat+level+info', '-copyts'],
+    [{ url: fileUrl(path), options: input }],
+    [{ url: 'pipe:3', options: output }],
+  );
+}
+
+/** Whether a pixel format of ffmpeg's holds red, green and blue. */
+export function isRgb(pixelFormat: string): boolean {
+  return /^(pal8|0?(rgb|bgr)|gbr|argb|abgr|x2rgb|x2bgr)/.test(pixelFormat);
+}

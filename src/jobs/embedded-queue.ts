@@ -1,0 +1,199 @@
+import { EventEmitter } from 'node:events';
+import { DatabaseSync, type SQLOutputValue } from 'node:sqlite';
+import { ClearwayError, errorInfo } from '../contracts/errors.ts';
+import {
+  isOver,
+  type Job,
+  type JobOrder,
+  type JobQueue,
+  type JobRunner,
+  MAX_ATTEMPTS,
+} from '../contracts/jobs.ts';
+import { limited } from './progress.ts';
+
+/** Wait before the next attempt of a job that failed for a passing reason, ms. */
+const RETRY_AFTER = 2000;
+
+/**
+ * The queue of a single gateway, in an SQLite file. The whole job is one JSON column; state, turn and age are columns
+ * because they are asked for. The file is locked while it is open, so that two gateways never share it.
+ */
+export class EmbeddedQueue implements JobQueue {
+  readonly #db: DatabaseSync;
+  readonly #concurrency: number;
+  readonly #events = new EventEmitter<{ job: [Job] }>();
+  readonly #running = new Map<string, { abort: AbortController; ended: Promise<void> }>();
+  /** Progress is worth nothing after a restart, so it stays in memory. */
+  readonly #progress = new Map<string, Job['progress']>();
+  #run: JobRunner | undefined;
+  #retry: NodeJS.Timeout | undefined;
+  #closing = false;
+
+  /** Opens or makes the file. Throws CLEARWAY_CONFIG_INVALID when another gateway has it open. */
+  constructor(path: string, { concurrency }: { concurrency: number }) {
+    this.#concurrency = concurrency;
+    this.#db = new DatabaseSync(path);
+    try {
+      this.#db.exec(`PRAGMA locking_mode = EXCLUSIVE; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;
+        CREATE TABLE IF NOT EXISTS jobs (
+          id TEXT PRIMARY KEY, state TEXT NOT NULL, turn INTEGER NOT NULL, created INTEGER NOT NULL, job TEXT NOT NULL
+        ) STRICT;
+        CREATE INDEX IF NOT EXISTS jobs_by_turn ON jobs (state, turn, created);`);
+    } catch (cause) {
+      this.#db.close();
+      throw new ClearwayError(
+        'CLEARWAY_CONFIG_INVALID',
+        `Cannot open ${path}: ${(cause as Error).message}. If another gateway uses this jobs.directory, give this one its own, or let them share it with jobs.redis.`,
+        { cause },
+      );
+    }
+    this.#recover();
+  }
+
+  async add(order: JobOrder): Promise<Job> {
+    const known = this.#find(order.id);
+    if (known) return known;
+    const job: Job = { ...order, state: 'queued', created: Date.now(), attempts: 0 };
+    this.#save(job);
+    this.#pump();
+    return job;
+  }
+
+  async get(id: string): Promise<Job | undefined> {
+    return this.#find(id);
+  }
+
+  async list(): Promise<Job[]> {
+    const rows = this.#db.prepare('SELECT job FROM jobs ORDER BY created DESC, id').all();
+    return rows.map((row) => this.#read(row));
+  }
+
+  async cancel(id: string): Promise<Job | undefined> {
+    const job = this.#find(id);
+    if (!job || isOver(job)) return job;
+    const running = this.#running.get(id);
+    this.#save({ ...job, state: 'cancelled', finished: Date.now() });
+    running?.abort.abort();
+    await running?.ended;
+    return this.#find(id);
+  }
+
+  async forget(id: string): Promise<void> {
+    this.#db.prepare('DELETE FROM jobs WHERE id = ?').run(id);
+  }
+
+  work(run: JobRunner): void {
+    this.#run = run;
+    this.#pump();
+  }
+
+  onJob(listener: (job: Job) => void): () => void {
+    this.#events.on('job', listener);
+    return () => this.#events.off('job', listener);
+  }
+
+  async close(): Promise<void> {
+    if (this.#closing) return;
+    this.#closing = true;
+    clearTimeout(this.#retry);
+    for (const { abort } of this.#running.values()) abort.abort();
+    await Promise.all([...this.#running.values()].map(({ ended }) => ended));
+    this.#db.close();
+  }
+
+  /** Jobs that ran when the gateway ended are queued again; one that ended it each time is given up. */
+  #recover(): void {
+    const rows = this.#db.prepare("SELECT job FROM jobs WHERE state = 'running'").all();
+    for (const job of rows.map((row) => this.#read(row))) {
+      if (job.attempts < MAX_ATTEMPTS) this.#save({ ...job, state: 'queued' });
+      else
+        this.#save({
+          ...job,
+          state: 'failed',
+          finished: Date.now(),
+          error: {
+            code: 'CLEARWAY_JOB_ABANDONED',
+            message: `The gateway ended ${MAX_ATTEMPTS} times while it restored this file.`,
+            retryable: false,
+          },
+        });
+    }
+  }
+
+  #pump(): void {
+    const run = this.#run;
+    if (!run || this.#closing) return;
+    const next = this.#db.prepare(
+      "SELECT job FROM jobs WHERE state = 'queued' ORDER BY turn, created, rowid LIMIT 1",
+    );
+    while (this.#running.size < this.#concurrency && this.#retry === undefined) {
+      const row = next.get();
+      if (!row) return;
+      const job: Job = this.#read(row);
+      const { error: _last, ...rest } = job;
+      const begun: Job = { ...rest, state: 'running', started: Date.now(), attempts: job.attempts + 1 };
+      this.#save(begun);
+      const abort = new AbortController();
+      const ended = this.#do(begun, run, abort.signal).finally(() => {
+        this.#running.delete(job.id);
+        this.#progress.delete(job.id);
+        this.#pump();
+      });
+      this.#running.set(job.id, { abort, ended });
+    }
+  }
+
+  async #do(job: Job, run: JobRunner, signal: AbortSignal): Promise<void> {
+    const onProgress = limited((progress) => {
+      this.#progress.set(job.id, progress);
+      const now = this.#find(job.id);
+      if (now?.state === 'running') this.#events.emit('job', now);
+    });
+    try {
+      const result = await run(job, { signal, onProgress });
+      this.#settle(job, { ...job, state: 'done', finished: Date.now(), result });
+    } catch (cause) {
+      const error = errorInfo(cause);
+      if (signal.aborted && this.#closing) {
+        this.#settle(job, { ...job, state: 'queued', attempts: job.attempts - 1 });
+      } else if (error.retryable && job.attempts < MAX_ATTEMPTS) {
+        this.#settle(job, { ...job, state: 'queued', error });
+        this.#pause();
+      } else this.#settle(job, { ...job, state: 'failed', finished: Date.now(), error });
+    }
+  }
+
+  /** What fails for a passing reason (a restorer that starts again) would fail for every other job too. */
+  #pause(): void {
+    if (this.#closing) return;
+    clearTimeout(this.#retry);
+    this.#retry = setTimeout(() => {
+      this.#retry = undefined;
+      this.#pump();
+    }, RETRY_AFTER);
+  }
+
+  /** A job that was cancelled meanwhile stays so. */
+  #settle(job: Job, next: Job): void {
+    if (this.#find(job.id)?.state === 'running') this.#save(next);
+  }
+
+  #find(id: string): Job | undefined {
+    const row = this.#db.prepare('SELECT job FROM jobs WHERE id = ?').get(id);
+    return row && this.#read(row);
+  }
+
+  #read(row: Record<string, SQLOutputValue>): Job {
+    const job = JSON.parse(String(row.job)) as Job;
+    const progress = this.#progress.get(job.id);
+    return progress ? { ...job, progress } : job;
+  }
+
+  #save(job: Job): void {
+    const { progress: _, ...kept } = job;
+    this.#db
+      .prepare('INSERT OR REPLACE INTO jobs (id, state, turn, created, job) VALUES (?, ?, ?, ?, ?)')
+      .run(job.id, job.state, job.turn, job.created, JSON.stringify(kept));
+    this.#events.emit('job', job);
+  }
+}

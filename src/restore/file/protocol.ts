@@ -1,0 +1,49 @@
+import type { ErrorInfo } from '../../contracts/errors.ts';
+import type { Area } from './tiles.ts';
+
+/**
+ * File work, one step at a time, as the inference thread is asked to do it. A picture takes one `file-advance`, a
+ * `file-tile` for each of its tiles and a `file-collect`; between two steps live frames have their turn.
+ */
+export type FileOrder =
+  | {
+      t: 'file-advance';
+      /** Tells files apart. */
+      file: number;
+      /** A restorer's name, or `none`. */
+      model: string;
+      width: number;
+      height: number;
+      /** The next picture, I420; undefined repeats the newest, at a scene's end for models that look ahead. */
+      picture: ArrayBuffer | undefined;
+      /** A new scene begins: nothing of the past may show. */
+      fresh: boolean;
+    }
+  | { t: 'file-tile'; file: number; area: Area; strength: number; smoothing: number }
+  | { t: 'file-collect'; file: number; out: ArrayBuffer }
+  | { t: 'file-close'; file: number };
+
+export interface FileAnswer {
+  t: 'file-answer';
+  id: number;
+  /** ms that a tile's networks took. */
+  took: number;
+  /** Of the models in use, after `file-advance`. */
+  plan?: TilePlan;
+  /** The finished picture, after `file-collect`. */
+  out?: ArrayBuffer;
+  /** Pictures that no window needs any more. */
+  recycled: ArrayBuffer[];
+  error?: ErrorInfo;
+}
+
+/** What tiles of a picture must respect. */
+export interface TilePlan {
+  /** Size of the picture with its padding. */
+  width: number;
+  height: number;
+  /** Tiles begin and end at multiples of this. */
+  grid: number;
+  /** Samples around a tile that its result depends on. */
+  halo: number;
+}
