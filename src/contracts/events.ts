@@ -1,3 +1,4 @@
+import type { JobStatus } from './jobs.ts';
 import type { StreamStatus } from './stream.ts';
 
 /** `WS /events`, server to client. A stream's status comes on every state change and once a second while live. */
@@ -5,6 +6,11 @@ export type ServerEvent =
   | { type: 'streams'; streams: StreamStatus[] }
   | { type: 'stream'; stream: StreamStatus }
   | { type: 'removed'; name: string }
+  /** Files that are restored, once after connecting: the newest 100 that the caller may see. */
+  | { type: 'jobs'; jobs: JobStatus[] }
+  /** A job that is new or changed; progress comes twice a second. */
+  | { type: 'job'; job: JobStatus }
+  | { type: 'job-removed'; id: string }
   /** Answer to `ping`: `t0` as sent, `now` the gateway's Unix time in ms, for clock-offset estimation (as NTP does). */
   | { type: 'pong'; t0: number; now: number };
 

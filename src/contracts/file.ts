@@ -22,6 +22,24 @@ export interface FileRequest {
   settings: FileSettings;
 }
 
+/** What probing found of a file that is to be restored. */
+export interface FileInput {
+  bytes: number;
+  /** ffmpeg's name of the container, found by content. */
+  container: string;
+  codec: string;
+  /** Luma samples of the upright picture. */
+  width: number;
+  height: number;
+  hasAudio: boolean;
+  /** Seconds; absent when the file does not say, as are the next two. */
+  duration?: number;
+  /** Mean frames a second. */
+  fps?: number;
+  /** Counted or estimated. */
+  frames?: number;
+}
+
 export interface FileProgress {
   stage: 'probing' | 'restoring' | 'finishing';
   /** Frames finished. */

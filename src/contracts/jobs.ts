@@ -1,5 +1,5 @@
 import type { ErrorInfo } from './errors.ts';
-import type { FileProgress, FileResult, FileSettings } from './file.ts';
+import type { FileInput, FileProgress, FileResult, FileSettings } from './file.ts';
 
 export const JOB_STATES = ['queued', 'running', 'done', 'failed', 'cancelled'] as const;
 export type JobState = (typeof JOB_STATES)[number];
@@ -15,12 +15,11 @@ export interface JobOrder {
   name: string;
   settings: FileSettings;
   container: Container;
-  /** Whose job it is (an address): the queue is fair between owners. */
+  /** Whose job it is: the name of a user or token; without auth, an address. The queue is fair between owners. */
   owner: string;
   /** Lower runs first; see src/jobs/turns.ts. */
   turn: number;
-  /** Size of the file to restore. */
-  bytes: number;
+  input: FileInput;
 }
 
 /** A file to restore and how far it is. Times are Unix ms. */
@@ -71,4 +70,56 @@ export interface JobQueue {
 /** Whether nothing more will happen to a job. */
 export function isOver({ state }: Pick<Job, 'state'>): boolean {
   return state === 'done' || state === 'failed' || state === 'cancelled';
+}
+
+/** A job as the API and `WS /events` show it. Times are ISO 8601. */
+export interface JobStatus {
+  id: string;
+  name: string;
+  state: JobState;
+  owner: string;
+  created: string;
+  started?: string;
+  finished?: string;
+  /** How often it was begun. */
+  attempts: number;
+  settings: JobSettings;
+  input: FileInput;
+  progress?: FileProgress;
+  /** Why it failed, or why it will be tried again. */
+  error?: ErrorInfo;
+  result?: FileResult;
+  /** Paths on this gateway. */
+  urls: {
+    self: string;
+    /** The result, `?rendition=source` the original; both with ranges. Answers 409 until the job is done. */
+    video: string;
+    /** `{times}`: seconds of each frame; `/frames/<n>?rendition=` a JPEG of frame n, from 0. */
+    frames: string;
+    /** Page with the before/after player. */
+    compare: string;
+  };
+}
+
+/** Settings as requests name them. */
+export interface JobSettings {
+  target_resolution: (typeof TARGETS)[number];
+  denoise_strength: number;
+  model: string;
+  smoothing: number;
+  codec: FileSettings['codec'];
+  crf?: number;
+  container: Container;
+}
+
+export const TARGETS = ['source', '480p', '720p', '1080p', '2160p'] as const;
+
+/** What `GET /restore/jobs` says beside the jobs, so that a page need not try. */
+export interface JobLimits {
+  /** Bytes. */
+  maxUpload: number;
+  /** Seconds. */
+  maxDuration: number;
+  /** Whether `{"url": ...}` has any host to fetch from. */
+  urls: boolean;
 }

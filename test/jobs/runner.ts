@@ -20,7 +20,7 @@ export function order(id: string, change: Partial<JobOrder> = {}): JobOrder {
     container: 'mp4',
     owner: '127.0.0.1',
     turn: 0,
-    bytes: 1000,
+    input: { bytes: 1000, container: 'mp4', codec: 'h264', width: 320, height: 240, hasAudio: false },
     ...change,
   };
 }
