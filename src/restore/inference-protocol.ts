@@ -1,6 +1,7 @@
 import type { ModelInfo } from '../contracts/control.ts';
 import type { ErrorInfo } from '../contracts/errors.ts';
 import type { ModelSpeed } from '../contracts/restorer.ts';
+import type { FileAnswer, FileOrder } from './file/protocol.ts';
 import type { Provider } from './graph.ts';
 import type { FrameRequest, FrameTimings } from './restoration.ts';
 
@@ -38,12 +39,14 @@ export type InferenceCommand =
       source: ArrayBuffer | undefined;
     }
   | { t: 'forget'; stream: string }
+  | { t: 'file'; id: number; order: FileOrder }
   /** Finish what runs, release the graphs and end the thread. */
   | { t: 'close' };
 
 /** inference thread -> main thread */
 export type InferenceEvent =
   | { t: 'ready'; accelerator: Accelerator }
+  | FileAnswer
   | {
       t: 'done';
       id: number;

@@ -5,6 +5,7 @@ import { ClearwayError, errorInfo } from '../contracts/errors.ts';
 import type { ModelSpeed } from '../contracts/restorer.ts';
 import { now } from '../contracts/time.ts';
 import { measureSpeed } from './calibrate.ts';
+import { FileSteps } from './file/steps.ts';
 import { type GraphOptions, type Provider, RestorerGraph, SmootherGraph } from './graph.ts';
 import type {
   Accelerator,
@@ -21,6 +22,10 @@ const { models: directory, provider: wanted, threads, known } = workerData as In
 const restorers = new Map<string, RestorerGraph>();
 const streams = new Map<string, Restoration>();
 let smoother: SmootherGraph | undefined;
+const files = new FileSteps(
+  (model) => restorers.get(model),
+  () => smoother,
+);
 
 function post(event: InferenceEvent, transfer: ArrayBuffer[] = []): void {
   port.postMessage(event, transfer);
@@ -123,6 +128,11 @@ function buffers(out: ArrayBuffer, source: ArrayBuffer | undefined, recycled: Ar
 
 async function perform(command: InferenceCommand): Promise<void> {
   if (command.t === 'frame') return onFrame(command);
+  if (command.t === 'file') {
+    const { answer, transfer } = await files.perform(command.order);
+    post({ t: 'file-answer', id: command.id, ...answer }, transfer);
+    return;
+  }
   if (command.t === 'forget') {
     streams.delete(command.stream);
     return;

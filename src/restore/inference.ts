@@ -1,5 +1,6 @@
 import { Worker } from 'node:worker_threads';
 import { now } from '../contracts/time.ts';
+import type { FileAnswer, FileOrder } from './file/protocol.ts';
 import type {
   Accelerator,
   InferenceCommand,
@@ -30,15 +31,23 @@ const PATIENCE = 60;
 /** Runs of so long count as the load now, ms. */
 const LOAD_WINDOW = 3000;
 
+interface FileStep {
+  order: FileOrder;
+  transfer: ArrayBuffer[];
+  answered(answer: FileAnswer): void;
+}
+
 /**
  * One accelerator, shared by the streams of this process: earliest deadline first but a stream's frames in order, one
- * run at a time (concurrent runs crash the WebGPU provider, and on a CPU they only slow each other down).
+ * run at a time (concurrent runs crash the WebGPU provider, and on a CPU they only slow each other down). Work on
+ * files has what time is left: a step of it begins only when no frame waits.
  */
 export class Inference {
   readonly ready: Promise<Accelerator>;
   private readonly worker: Worker;
   private queue: { job: Job; due: number }[] = [];
-  private running: { job: Job; since: number } | undefined;
+  private steps: FileStep[] = [];
+  private running: { work: Job | FileStep; since: number } | undefined;
   private recent: { ended: number; took: number }[] = [];
   private nextId = 1;
 
@@ -47,7 +56,8 @@ export class Inference {
     this.ready = new Promise((resolve) => {
       this.worker.on('message', (event: InferenceEvent) => {
         if (event.t === 'ready') resolve(event.accelerator);
-        else this.finish(event);
+        else if (event.t === 'done') this.finish(event);
+        else this.finishStep(event);
       });
     });
     this.worker.on('error', onFailure);
@@ -58,7 +68,7 @@ export class Inference {
     return this.running ? performance.now() - this.running.since : 0;
   }
 
-  /** Share of the last seconds it was busy, 0..1. */
+  /** Share of the last seconds it was busy with frames of streams, 0..1. */
   get load(): number {
     const since = performance.now() - LOAD_WINDOW;
     this.recent = this.recent.filter(({ ended }) => ended > since);
@@ -72,6 +82,14 @@ export class Inference {
     const later = this.queue.findIndex((other, at) => at > own && other.due > due);
     this.queue.splice(later === -1 ? this.queue.length : later, 0, { job, due });
     this.pump();
+  }
+
+  /** Does one step of work on a file when no frame waits. Buffers in `transfer` are given away. */
+  step(order: FileOrder, transfer: ArrayBuffer[] = []): Promise<FileAnswer> {
+    return new Promise((answered) => {
+      this.steps.push({ order, transfer, answered });
+      this.pump();
+    });
   }
 
   /** Takes a waiting job back; false when it already runs. */
@@ -101,10 +119,13 @@ export class Inference {
   private pump(): void {
     if (this.running) return;
     const next = this.queue.shift();
-    if (!next) return;
-    const { job } = next;
+    if (next) this.pumpFrame(next.job);
+    else this.pumpStep();
+  }
+
+  private pumpFrame(job: Job): void {
     const id = this.nextId++;
-    this.running = { job, since: performance.now() };
+    this.running = { work: job, since: performance.now() };
     const command = job.dispatch();
     this.post({ t: 'frame', id, stream: job.stream, ...command }, [
       command.picture,
@@ -113,14 +134,29 @@ export class Inference {
     ]);
   }
 
+  private pumpStep(): void {
+    const step = this.steps.shift();
+    if (!step) return;
+    const id = this.nextId++;
+    this.running = { work: step, since: performance.now() };
+    this.post({ t: 'file', id, order: step.order }, step.transfer);
+  }
+
+  private finishStep(answer: FileAnswer): void {
+    const { work } = this.running!;
+    this.running = undefined;
+    (work as FileStep).answered(answer);
+    this.pump();
+  }
+
   private finish(result: FrameDone): void {
-    const { job, since } = this.running!;
+    const { work, since } = this.running!;
     const ended = performance.now();
     this.running = undefined;
     this.recent.push({ ended, took: ended - since });
     if (this.recent.length > 2 * LOAD_WINDOW) this.recent.splice(0, LOAD_WINDOW);
     // First, since a job that is dispatched counts on the results before it.
-    job.done(result);
+    (work as Job).done(result);
     this.pump();
   }
 

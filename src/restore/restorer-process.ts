@@ -1,8 +1,10 @@
 import { availableParallelism } from 'node:os';
 import { errorInfo } from '../contracts/errors.ts';
+import type { FileCommand, FileEvent } from '../contracts/file.ts';
 import type { RestorerCommand, RestorerEvent } from '../contracts/restorer.ts';
 import { createLogger } from '../telemetry/log.ts';
 import { Admission } from './admission.ts';
+import { FileWork } from './file/file-work.ts';
 import { Inference } from './inference.ts';
 import type { InferenceOptions } from './inference-protocol.ts';
 import { Outbox } from './outbox.ts';
@@ -55,6 +57,9 @@ const inference = new Inference(options, fail);
 const accelerator = await inference.ready;
 const cost = new RunningCost(accelerator.speeds);
 const admission = new Admission(() => inference.load);
+const files = new FileWork({ inference, accelerator }, (event) => {
+  if (process.connected) process.send!(event satisfies FileEvent);
+});
 const cores = availableParallelism();
 
 function pipelineOf(command: Extract<RestorerCommand, { t: 'start' }>): Pipeline {
@@ -74,7 +79,7 @@ function pipelineOf(command: Extract<RestorerCommand, { t: 'start' }>): Pipeline
   return pipeline;
 }
 
-async function perform(command: Exclude<RestorerCommand, { t: 'shutdown' }>): Promise<void> {
+async function perform(command: Extract<RestorerCommand, { stream: string }>): Promise<void> {
   if (command.t === 'start') {
     const { session, source, settings, bitrate } = command;
     return pipelineOf(command).start(session, source, settings, bitrate);
@@ -99,14 +104,18 @@ async function perform(command: Exclude<RestorerCommand, { t: 'shutdown' }>): Pr
 }
 
 async function shutdown(): Promise<void> {
-  await Promise.all([...pipelines.values()].map((pipeline) => pipeline.stop()));
+  await Promise.all([files.stop(), ...[...pipelines.values()].map((pipeline) => pipeline.stop())]);
   await inference.close();
   process.exit(0);
 }
 
-process.on('message', (command: RestorerCommand) => {
+process.on('message', (command: RestorerCommand | FileCommand) => {
   if (command.t === 'shutdown') {
     void shutdown();
+    return;
+  }
+  if (command.t === 'file' || command.t === 'file-cancel') {
+    files.perform(command);
     return;
   }
   const turn = (turns.get(command.stream) ?? Promise.resolve())

@@ -1,5 +1,6 @@
 import { type ChildProcess, fork } from 'node:child_process';
 import { EventEmitter, once } from 'node:events';
+import type { FileCommand, FileEvent } from '../contracts/file.ts';
 import type { RestorerCommand, RestorerEvent } from '../contracts/restorer.ts';
 import type { RestorerOptions } from '../restore/restorer-process.ts';
 import type { Logger } from '../telemetry/log.ts';
@@ -16,6 +17,7 @@ const STOP_GRACE = 3000;
 
 interface RestorerEvents {
   event: [event: Exclude<RestorerEvent, { t: 'ready' | 'alive' }>];
+  file: [event: FileEvent];
   ready: [facts: Extract<RestorerEvent, { t: 'ready' }>];
   down: [cause: string];
 }
@@ -62,7 +64,7 @@ export class RestorerClient extends EventEmitter<RestorerEvents> {
     );
     this.child = child;
     this.expectLife(SILENT_AT_START);
-    child.on('message', (event: RestorerEvent) => this.receive(event));
+    child.on('message', (event: RestorerEvent | FileEvent) => this.receive(event));
     child.once('exit', (code, signal) => this.died(signal ? `killed by ${signal}` : `exit code ${code}`));
     child.on('error', (error) => {
       this.logger.error({ err: error }, 'restorer process');
@@ -72,7 +74,7 @@ export class RestorerClient extends EventEmitter<RestorerEvents> {
   }
 
   /** Sends a command; lost when the restorer is down, since everything is told again once it is ready. */
-  send(command: RestorerCommand): void {
+  send(command: RestorerCommand | FileCommand): void {
     if (this.facts && this.child?.connected) this.child.send(command);
   }
 
@@ -91,7 +93,11 @@ export class RestorerClient extends EventEmitter<RestorerEvents> {
     clearTimeout(kill);
   }
 
-  private receive(event: RestorerEvent): void {
+  private receive(event: RestorerEvent | FileEvent): void {
+    if (isFileEvent(event)) {
+      this.emit('file', event);
+      return;
+    }
     if (this.closing) return;
     this.expectLife(SILENT);
     if (event.t === 'ready') {
@@ -120,4 +126,8 @@ export class RestorerClient extends EventEmitter<RestorerEvents> {
     this.restart = setTimeout(() => this.start(), this.restartAfter);
     this.restartAfter = Math.min(this.restartAfter * 2, RESTART_MOST);
   }
+}
+
+function isFileEvent(event: RestorerEvent | FileEvent): event is FileEvent {
+  return event.t === 'file-progress' || event.t === 'file-done' || event.t === 'file-failed';
 }

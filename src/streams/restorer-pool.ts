@@ -72,6 +72,13 @@ export class RestorerPool extends EventEmitter<PoolEvents> {
     return this.seats;
   }
 
+  /** Those that answer, the one with the most room first. */
+  get running(): PoolMember[] {
+    return this.seats
+      .filter(({ client }) => client.ready)
+      .toSorted((a, b) => Occupancy.compare(a.occupancy, b.occupancy));
+  }
+
   /** Process ids of those that run. */
   get pids(): number[] {
     return this.seats.flatMap(({ client }) => client.pid ?? []);

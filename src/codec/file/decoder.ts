@@ -105,8 +105,12 @@ export class FileDecoder implements AsyncDisposable {
     return this.child.closed.then(({ code }) => code !== 0 || this.problems.length > 0);
   }
 
-  async [Symbol.asyncDispose](): Promise<void> {
+  async stop(): Promise<void> {
     await this.child.stop();
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.stop();
   }
 
   /** The log line of a picture may be read after the picture. */

@@ -54,6 +54,15 @@ export function containerOf(output: string): Container {
   return CONTAINERS[extension as keyof typeof CONTAINERS] ?? 'mp4';
 }
 
+/** Throws CLEARWAY_BAD_REQUEST when the container that a result's name asks for cannot hold the codec. */
+export function refuseContainer(output: string, codec: FileSettings['codec']): void {
+  if (containerOf(output) === 'webm' && codec !== 'av1') {
+    throw new ClearwayError('CLEARWAY_BAD_REQUEST', `WebM does not hold ${codec}: choose av1, or MP4.`, {
+      status: 400,
+    });
+  }
+}
+
 /**
  * Encodes restored pictures and puts them together with everything else the original holds, in one ffmpeg child that
  * reads the pictures from a pipe and the rest from the original. The result is written beside its place and moved
@@ -69,18 +78,10 @@ export class FileEncoder implements AsyncDisposable {
   /** The pipe broke: the child's end says why. */
   private broken = false;
 
-  /** Throws CLEARWAY_BAD_REQUEST when the container cannot hold the codec. */
   constructor(options: FileEncoderOptions) {
     this.options = options;
-    const { output, probe, settings, given } = options;
+    const { output, probe, given } = options;
     const container = containerOf(output);
-    if (container === 'webm' && settings.codec !== 'av1') {
-      throw new ClearwayError(
-        'CLEARWAY_BAD_REQUEST',
-        `WebM does not hold ${settings.codec}: choose av1 or MP4.`,
-        { status: 400 },
-      );
-    }
     const tracks = planTracks(probe.others, container);
     this.warnings = tracks.warnings;
     this.child = spawnFfmpeg(ffmpegPath(), encoderArguments(options, container, tracks.options), 1);
@@ -119,9 +120,13 @@ export class FileEncoder implements AsyncDisposable {
     this.complete = true;
   }
 
+  async stop(): Promise<void> {
+    await this.child.stop();
+  }
+
   /** Ends the child and removes what is not complete. */
   async [Symbol.asyncDispose](): Promise<void> {
-    await this.child.stop();
+    await this.stop();
     if (!this.complete) await rm(partPath(this.options.output), { force: true });
   }
 

@@ -4,9 +4,8 @@ import { z } from 'zod';
 import { ClearwayError } from '../../contracts/errors.ts';
 import { MAX_PIXELS } from '../decoder-arguments.ts';
 import { FILE_ONLY, ffprobePath, fileUrl } from './opening.ts';
+import { MAX_SIDE } from './size.ts';
 
-/** Longest side of a picture that is decoded: that of 8K DCI. */
-const MAX_SIDE = 8192;
 const PROBE_TIMEOUT = 30_000;
 /** Output of ffprobe beyond this is no honest file's. */
 const PROBE_OUTPUT = 8 << 20;

@@ -10,7 +10,7 @@ export type FileOrder =
       t: 'file-advance';
       /** Tells files apart. */
       file: number;
-      /** A restorer's name, or `none`. */
+      /** A restorer's name. */
       model: string;
       width: number;
       height: number;
@@ -26,14 +26,12 @@ export type FileOrder =
 export interface FileAnswer {
   t: 'file-answer';
   id: number;
-  /** ms that a tile's networks took. */
-  took: number;
-  /** Of the models in use, after `file-advance`. */
+  /** After `file-advance`. */
   plan?: TilePlan;
   /** The finished picture, after `file-collect`. */
   out?: ArrayBuffer;
-  /** Pictures that no window needs any more. */
-  recycled: ArrayBuffer[];
+  /** Pictures that no window needs any more, after `file-advance`. */
+  recycled?: ArrayBuffer[];
   error?: ErrorInfo;
 }
 
@@ -44,6 +42,6 @@ export interface TilePlan {
   height: number;
   /** Tiles begin and end at multiples of this. */
   grid: number;
-  /** Samples around a tile that its result depends on. */
+  /** Samples around a tile that its result depends on; infinite when all the picture matters. */
   halo: number;
 }

@@ -8,7 +8,7 @@ const HALF = 128;
 const known = new WeakMap<RestorerGraph | SmootherGraph, Promise<number>>();
 
 /**
- * How far, in samples, a restorer's or smoother's result in one run depends on its input: what the networks are given
+ * How far, in samples (infinitely: beyond what can be measured), a restorer's or smoother's result in one run depends on its input: what the networks are given
  * around a tile so that it comes out as it would from the whole picture. Measured once a graph: two pictures that
  * differ in one half only, and how far into the other half their results differ.
  */
@@ -90,7 +90,7 @@ function difference(one: Uint8Array, other: Uint8Array): number {
       }
     }
   }
-  return reach;
+  return reach < HALF ? reach : Number.POSITIVE_INFINITY;
 }
 
 /** States whose left half is that of `a` and whose right half is that of `b`. */

@@ -22,7 +22,7 @@ interface Slot {
  * smoothed 4.5, states 16), 50 MB at 1080p, 210 MB at 4K, 830 MB at 8K.
  */
 export class TiledRestoration {
-  private readonly graph: RestorerGraph | undefined;
+  private readonly graph: RestorerGraph;
   private readonly smoother: SmootherGraph | undefined;
   private readonly width: number;
   private readonly height: number;
@@ -38,12 +38,7 @@ export class TiledRestoration {
   private spare: Uint8Array<ArrayBuffer>;
   private smoothed = false;
 
-  constructor(
-    graph: RestorerGraph | undefined,
-    smoother: SmootherGraph | undefined,
-    width: number,
-    height: number,
-  ) {
+  constructor(graph: RestorerGraph, smoother: SmootherGraph | undefined, width: number, height: number) {
     this.graph = graph;
     this.smoother = smoother;
     this.width = width;
@@ -55,8 +50,7 @@ export class TiledRestoration {
 
   /** What tiles of the next picture must respect. */
   async plan(): Promise<TilePlan> {
-    const reach =
-      (this.graph ? await reachOf(this.graph) : 0) + (this.smoother ? await reachOf(this.smoother) : 0);
+    const reach = (await reachOf(this.graph)) + (this.smoother ? await reachOf(this.smoother) : 0);
     const { width, height } = this.whole;
     return { width, height, grid: this.grid, halo: aligned(reach, this.grid) };
   }
@@ -70,7 +64,7 @@ export class TiledRestoration {
     }
     const slot = picture ? this.slot(picture) : this.ring.at(-1);
     if (slot) this.ring.push(slot);
-    while (this.ring.length > (this.graph?.length ?? 1)) {
+    while (this.ring.length > this.graph.length) {
       const gone = this.ring.shift()!;
       if (!this.ring.includes(gone)) recycled.push(gone.buffer);
     }
@@ -79,12 +73,6 @@ export class TiledRestoration {
   /** Restores one tile of the window's centre picture. Can be repeated, in parts too, when it fails. */
   async tile(area: Area, plan: TilePlan, strength: number, smoothing: number): Promise<void> {
     const { graph } = this;
-    if (!graph || strength === 0) {
-      const centre = this.ring[this.ring.length - 1 - (graph?.manifest.window.future ?? 0)]!;
-      copyPictureArea(centre.padded, this.whole, this.result, this.whole, area);
-      this.smoothed = false;
-      return;
-    }
     const seen = withHalo(area, plan);
     const isWhole = seen.width === this.whole.width && seen.height === this.whole.height;
     const crop = (picture: Uint8Array) => (isWhole ? picture : cropPicture(picture, this.whole, seen));
@@ -124,9 +112,9 @@ export class TiledRestoration {
 
   /** Tiles and states share a grid: the least multiple of the alignments and the states' divisors. */
   private get grid(): number {
-    const steps = [this.graph?.manifest.alignment ?? 2, this.smoother?.manifest.alignment ?? 2];
+    const steps = [this.graph.manifest.alignment, this.smoother?.manifest.alignment ?? 2];
     // A chroma sample stands for two of luma, so a state's cell must cover whole ones.
-    const divisors = this.graph?.manifest.state.map(({ divisor }) => divisor) ?? [];
+    const divisors = this.graph.manifest.state.map(({ divisor }) => divisor);
     return [...steps, ...divisors, 2].reduce(leastCommonMultiple);
   }
 
@@ -166,7 +154,7 @@ export class TiledRestoration {
       this.nextState = next;
       return;
     }
-    for (const { input, channels, divisor } of this.graph!.manifest.state) {
+    for (const { input, channels, divisor } of this.graph.manifest.state) {
       const part = next[input]!;
       const dims = [1, channels, this.whole.height / divisor, this.whole.width / divisor];
       // The tensor of two pictures ago is written over, unless it is the very one that is read.

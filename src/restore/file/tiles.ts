@@ -28,13 +28,13 @@ export function tilesOf(plan: TilePlan, most: number): Area[] {
   return fit({ x: 0, y: 0, width: plan.width, height: plan.height }, plan, most);
 }
 
-/** The halves of an area along its longer side; undefined when they would be too small. */
-export function halves(area: Area, grid: number): [Area, Area] | undefined {
+/** The halves of an area along its longer side; undefined when they would be too small, or would see no less. */
+export function halves(area: Area, plan: TilePlan): [Area, Area] | undefined {
   const wide = area.width >= area.height;
   const side = wide ? area.width : area.height;
-  const half = Math.ceil(side / 2 / grid) * grid;
+  const half = Math.ceil(side / 2 / plan.grid) * plan.grid;
   if (side - half < LEAST_SIDE) return undefined;
-  return wide
+  const parts: [Area, Area] = wide
     ? [
         { ...area, width: half },
         { ...area, x: area.x + half, width: side - half },
@@ -43,10 +43,16 @@ export function halves(area: Area, grid: number): [Area, Area] | undefined {
         { ...area, height: half },
         { ...area, y: area.y + half, height: side - half },
       ];
+  return parts.every((part) => samplesOf(part, plan) < samplesOf(area, plan)) ? parts : undefined;
+}
+
+/** Samples of luma that a network works on to restore an area. */
+export function samplesOf(area: Area, plan: TilePlan): number {
+  const { width, height } = withHalo(area, plan);
+  return width * height;
 }
 
 function fit(area: Area, plan: TilePlan, most: number): Area[] {
-  const { width, height } = withHalo(area, plan);
-  const parts = width * height > most ? halves(area, plan.grid) : undefined;
+  const parts = samplesOf(area, plan) > most ? halves(area, plan) : undefined;
   return parts ? parts.flatMap((part) => fit(part, plan, most)) : [area];
 }

@@ -1,0 +1,56 @@
+import assert from 'node:assert/strict';
+import { readdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import { after, before, test } from 'node:test';
+import type { FileProgress } from '../../src/contracts/file.ts';
+import { renderClip, temporaryDirectory } from '../support/ffmpeg.ts';
+import { type Restoring, startRestoring } from '../support/restoring.ts';
+
+let restoring: Restoring;
+let directory: Awaited<ReturnType<typeof temporaryDirectory>>;
+let clip: string;
+const output = () => join(directory.path, 'out.mp4');
+
+before(async () => {
+  restoring = await startRestoring();
+  directory = await temporaryDirectory();
+  clip = await renderClip(join(directory.path, 'in.mp4'), { seconds: 20, size: '640x360' });
+});
+after(async () => {
+  await restoring[Symbol.asyncDispose]();
+  await directory[Symbol.asyncDispose]();
+});
+
+/** Begins to restore the clip; resolves when some of its frames are done. */
+function begin(signal?: AbortSignal): { begun: Promise<void>; result: Promise<unknown> } {
+  const { promise: begun, resolve } = Promise.withResolvers<void>();
+  const onProgress = ({ frames }: FileProgress) => frames > 0 && resolve();
+  const result = restoring.restore(clip, output(), {}, { onProgress, ...(signal ? { signal } : {}) });
+  return { begun, result };
+}
+
+test('a file that is cancelled leaves nothing behind, and the restorer takes the next', async () => {
+  const abort = new AbortController();
+  const { begun, result } = begin(abort.signal);
+  await begun;
+  abort.abort();
+  await assert.rejects(result, { code: 'CLEARWAY_JOB_CANCELLED' });
+  assert.deepEqual(await readdir(directory.path), ['in.mp4']);
+
+  await assert.rejects(begin(AbortSignal.abort()).result, { code: 'CLEARWAY_JOB_CANCELLED' });
+});
+
+test('a restorer that dies gives its file up for another attempt, which waits until there is a restorer', async () => {
+  const { begun, result } = begin();
+  await begun;
+  process.kill(restoring.client.pid!, 'SIGKILL');
+  await assert.rejects(result, { code: 'CLEARWAY_RESTORER_DOWN', retryable: true });
+  assert.deepEqual(await readdir(directory.path), ['in.mp4']);
+
+  assert.equal(restoring.client.ready, undefined);
+  const again = new AbortController();
+  const second = begin(again.signal);
+  await second.begun;
+  again.abort();
+  await assert.rejects(second.result, { code: 'CLEARWAY_JOB_CANCELLED' });
+});
