@@ -22,6 +22,7 @@ interface Rules {
       alert?: string;
       expr: string;
       for?: string;
+      keep_firing_for?: string;
       labels?: { severity: string };
       annotations?: { summary: string };
     }[];
@@ -78,14 +79,15 @@ ${recorded.map(({ record, expr }) => row(`\`${record}\``, `\`${expr}\``)).join('
 
 ## Alerts
 
-${row('alert', 'severity', 'for', 'when', 'says')}
-|---|---|---|---|---|
+${row('alert', 'severity', 'for', 'stays', 'when', 'says')}
+|---|---|---|---|---|---|
 ${alerts
-  .map(({ alert, labels, for: wait, expr, annotations }) =>
+  .map(({ alert, labels, for: wait, keep_firing_for: stays, expr, annotations }) =>
     row(
       `[${alert}](runbook.md#${alert!.toLowerCase()})`,
       labels!.severity,
       wait ?? '0',
+      stays ?? '',
       `\`${expr}\``,
       annotations!.summary,
     ),

@@ -85,6 +85,7 @@ export class StreamRegistry extends EventEmitter<RegistryEvents> implements Stre
       viewers: () => this.host.viewers(name),
       changed: (status) => this.onStatus(status),
       reconnecting: () => this.host.metrics.sourceReconnects.inc({ stream: name }),
+      lost: () => this.host.metrics.sourceLosses.inc({ stream: name }),
     });
     this.streams.set(name, stream);
     stream.wake('configured');

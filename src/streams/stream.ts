@@ -32,6 +32,8 @@ export interface StreamHost {
   viewers(): StreamStatus['viewers'];
   /** A connection attempt after the first begins. */
   reconnecting(): void;
+  /** The source went away while it showed a picture. */
+  lost(): void;
   /** The public status changed. */
   changed(status: StreamStatus): void;
 }
@@ -125,6 +127,7 @@ export class Stream implements PublishedStream {
   /** The source is known to be gone (the publisher left): no use in waiting for the watchdog. */
   sourceGone(cause: string): void {
     if (this.state === 'disabled') return;
+    if (this.liveSince !== undefined) this.host.lost();
     this.disconnect();
     this.enter('idle', cause);
   }
@@ -296,6 +299,7 @@ export class Stream implements PublishedStream {
   }
 
   private onEnded(error: ErrorInfo): void {
+    if (this.liveSince !== undefined) this.host.lost();
     const sound = this.liveSince !== undefined && performance.now() - this.liveSince > SOUND;
     this.failures = sound ? 1 : this.failures + 1;
     this.endSession();

@@ -82,6 +82,11 @@ export class Metrics {
     'Times the source was connected and showed a picture',
     ['stream'],
   );
+  readonly sourceLosses = this.counter(
+    'source_losses_total',
+    'Times a picture that was there was lost: the source ended, stalled or failed',
+    ['stream'],
+  );
   readonly sourceBitrate = this.gauge('source_bitrate_bits_per_second', 'Video bitrate of the camera', [
     'stream',
   ]);
@@ -175,6 +180,7 @@ export class Metrics {
     for (const cause of DROP_CAUSES) this.drops.inc({ stream, cause }, 0);
     this.sourceReconnects.inc({ stream }, 0);
     this.sourceConnects.inc({ stream }, 0);
+    this.sourceLosses.inc({ stream }, 0);
     for (const protocol of ['webrtc', 'hls']) this.viewers.set({ stream, protocol }, 0);
   }
 

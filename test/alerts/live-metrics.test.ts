@@ -5,7 +5,9 @@ import WebSocket from 'ws';
 import { WhepViewer } from '../bench/whep-viewer.ts';
 import { queriesOf, readRules, rulesOf } from '../support/alert-rules.ts';
 import { readDashboard } from '../support/dashboard.ts';
+import { temporaryDirectory } from '../support/ffmpeg.ts';
 import { patientStream, type RunningGateway, startGateway } from '../support/gateway.ts';
+import { fakeNvidiaSmi } from '../support/nvidia-smi.ts';
 import { groupingLabels, parseMetrics, type Sample, selectors, selects } from '../support/promql.ts';
 import { startRtspCamera } from '../support/rtsp-camera.ts';
 
@@ -64,6 +66,16 @@ describe('rules and dashboard against a real gateway', () => {
     const frozen = stack.use(
       await startRtspCamera({ width: 320, height: 180, rate: 10, gop: 10, pattern: 'smpte100' }),
     );
+    const { path: tools } = stack.use(await temporaryDirectory());
+    await fakeNvidiaSmi(
+      tools,
+      'case "$1" in -L) exit 1;; esac; while :; do echo "0, 50, 1024, 81920, 60, 300.5, 10, 20"; sleep 1; done',
+    );
+    const { PATH } = process.env;
+    process.env.PATH = `${tools}:${PATH}`;
+    stack.defer(() => {
+      process.env.PATH = PATH;
+    });
     gateway = stack.use(
       await startGateway({
         streams: {
@@ -88,7 +100,8 @@ describe('rules and dashboard against a real gateway', () => {
       return (
         there('clearway_picture_noise_levels', { stream: 'gate', side: 'after' }) &&
         there('clearway_viewer_latency_seconds_count', { protocol: 'hls' }) &&
-        there('clearway_accelerator_utilization_ratio') &&
+        there('clearway_accelerator_utilization_ratio', { device: 'cpu' }) &&
+        there('clearway_accelerator_temperature_celsius') &&
         there('clearway_viewers')
       );
     });

@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs';
 import { writeFile } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
 import { parse, stringify } from 'yaml';
-import { PROMETHEUS_CONFIG, type RuleFile, readRules } from '../support/alert-rules.ts';
+import { PROMETHEUS_CONFIG, type Rule, type RuleFile, readRules } from '../support/alert-rules.ts';
 
 const ALERTMANAGER = fileURLToPath(new URL('../../config/alertmanager/alertmanager.yml', import.meta.url));
 const UNITS: Record<string, number> = { ms: 1, s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 };
@@ -45,7 +45,7 @@ export function faster(file: RuleFile, speed: number): RuleFile {
       rules: group.rules.map((rule) => ({
         ...rule,
         expr: fasterWindows(rule.expr, speed),
-        ...(rule.for ? { for: `${milliseconds(rule.for) / speed}ms` } : {}),
+        ...fasterWaits(rule, speed),
         ...(rule.annotations
           ? {
               annotations: Object.fromEntries(
@@ -58,10 +58,19 @@ export function faster(file: RuleFile, speed: number): RuleFile {
   };
 }
 
+const WAITS = ['for', 'keep_firing_for'] as const;
+
+function fasterWaits(rule: Rule, speed: number): Partial<Rule> {
+  return Object.fromEntries(
+    WAITS.flatMap((wait) => (rule[wait] ? [[wait, `${milliseconds(rule[wait]) / speed}ms`]] : [])),
+  );
+}
+
 function fasterWindows(text: string, speed: number): string {
   return text.replaceAll(
-    /\[(\d+[smhd])\]/g,
-    (_, window: string) => `[${Math.max(SHORTEST_WINDOW, milliseconds(window) / speed)}ms]`,
+    /(\[|offset )(\d+[smhd])/g,
+    (_, before: string, window: string) =>
+      `${before}${Math.max(SHORTEST_WINDOW, milliseconds(window) / speed)}ms`,
   );
 }
 

@@ -32,7 +32,8 @@ describe('Prometheus rules', () => {
   it('carry severity, summary and a section of the runbook', () => {
     const runbook = readFileSync(path('../../docs/runbook.md'), 'utf8');
     const sections = new Set([...runbook.matchAll(/^## (\w+)$/gm)].map(([, name]) => name));
-    for (const { alert, expr, labels, annotations } of alerts) {
+    for (const { alert, expr, labels, annotations, for: wait } of alerts) {
+      assert.match(wait ?? '', /^\d+[sm]$/, `${alert} says for how long`);
       assert.match(labels?.severity ?? '', /^(critical|warning)$/, alert);
       assert.equal(annotations?.runbook_url, `docs/runbook.md#${alert?.toLowerCase()}`);
       assert.ok(sections.has(alert), `docs/runbook.md has a section ${alert}`);
@@ -45,7 +46,7 @@ describe('Prometheus rules', () => {
 
   it('write the latency objective once, as a bound the histogram has', () => {
     const text = readFileSync(`${PROMETHEUS_CONFIG}recording.yml`, 'utf8') + JSON.stringify(alerts);
-    assert.equal(text.match(/frame_latency_seconds_bucket\{le=/g)?.length, 1);
+    assert.equal(text.match(/frame_latency_seconds_bucket\{le="[\d.]+"/g)?.length, 1);
   });
 });
 

@@ -12,6 +12,7 @@ const INPUT = { width: 64, height: 48, codec: 'h264', fps: 25, hasAudio: true };
 class Rig {
   readonly commands: RestorerCommand[] = [];
   readonly stream: Stream;
+  losses = 0;
 
   constructor(config: Partial<StreamConfigInput> = {}) {
     this.stream = new Stream('cam', this.config(config), {
@@ -23,6 +24,7 @@ class Rig {
       open: async () => 'rtsp://127.0.0.1/cam',
       viewers: () => ({ webrtc: 0, hls: 0 }),
       reconnecting() {},
+      lost: () => this.losses++,
       changed() {},
     });
   }
@@ -43,6 +45,12 @@ class Rig {
   live(): void {
     const { session } = this.of('start').at(-1)!;
     this.stream.onEvent({ t: 'live', stream: 'cam', session, input: INPUT });
+  }
+
+  ended(): void {
+    const { session } = this.of('start').at(-1)!;
+    const error = { code: 'CLEARWAY_SOURCE_STALLED', message: 'no picture', retryable: true } as const;
+    this.stream.onEvent({ t: 'ended', stream: 'cam', session, error });
   }
 
   [Symbol.dispose](): void {
@@ -105,4 +113,33 @@ test('a changed bitrate reaches renditions nobody has wished for, and those watc
   const watch = rig.commands.findLastIndex(({ t }) => t === 'watch');
   const after = rig.commands.slice(watch).filter((command) => command.t === 'bitrate');
   assert.equal(after.find(({ rendition }) => rendition === 'compare')?.bps, 1_800_000);
+});
+
+test('only a picture that was there and went away by itself counts as lost', async () => {
+  using rig = new Rig({ onDemand: true });
+  rig.stream.wake('configured');
+  const viewer = rig.stream.subscribe(SINK);
+  await rig.settle();
+  rig.ended();
+  assert.equal(rig.losses, 0, 'it never came');
+  rig.stream.restorerReady();
+  await rig.settle();
+  rig.live();
+  rig.stream.restorerDown('killed');
+  assert.equal(rig.losses, 0, 'the restorer’s fault');
+  rig.stream.restorerReady();
+  await rig.settle();
+  rig.live();
+  rig.stream.reconfigure(rig.config({ onDemand: true, height: 360 }));
+  await rig.settle();
+  assert.equal(rig.losses, 0, 'reopened as configured');
+  rig.live();
+  rig.ended();
+  assert.equal(rig.losses, 1);
+  rig.stream.restorerReady();
+  await rig.settle();
+  rig.live();
+  rig.stream.sourceGone('the publisher left');
+  assert.equal(rig.losses, 2);
+  viewer.close();
 });

@@ -1,22 +1,15 @@
 import assert from 'node:assert/strict';
-import { chmod, readFile, writeFile } from 'node:fs/promises';
+import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, it } from 'node:test';
 import { type AcceleratorReading, countGpus, GpuMonitor, parseGpu } from '../../src/telemetry/accelerator.ts';
 import { CpuMeter } from '../../src/telemetry/cpu-meter.ts';
 import { temporaryDirectory } from '../support/ffmpeg.ts';
+import { fakeNvidiaSmi } from '../support/nvidia-smi.ts';
 import { isRunning } from '../support/processes.ts';
 
 const GIB = 2 ** 30;
 const FULL = '0, 87, 10240, 81920, 64, 412.50, [N/A], 12';
-
-/** An nvidia-smi of our own: no driver that hangs or dies can be had here. */
-async function fakeTool(directory: string, script: string): Promise<string> {
-  const command = join(directory, 'nvidia-smi');
-  await writeFile(command, `#!/bin/sh\n${script}\n`);
-  await chmod(command, 0o755);
-  return command;
-}
 
 /** Resolves once the readings meet a condition; the runner's timeout bounds it. */
 async function until(
@@ -49,7 +42,7 @@ describe('GPU readings', { timeout: 60_000 }, () => {
   it('come from one process, which ends with the monitor', async () => {
     await using directory = await temporaryDirectory();
     const starts = join(directory.path, 'starts');
-    const command = await fakeTool(
+    const command = await fakeNvidiaSmi(
       directory.path,
       `echo start >> ${starts}\nwhile :; do echo "${FULL}"; echo "1, 0, 0, 81920, 30, 70.1, 0, 0"; sleep 0.05; done`,
     );
@@ -72,7 +65,7 @@ describe('GPU readings', { timeout: 60_000 }, () => {
     await using directory = await temporaryDirectory();
     const starts = join(directory.path, 'starts');
     // Prints a reading and hangs; then garbage and an exit; then it works.
-    const command = await fakeTool(
+    const command = await fakeNvidiaSmi(
       directory.path,
       `echo start >> ${starts}
 case $(wc -l < ${starts}) in
@@ -94,7 +87,7 @@ esac`,
 
   it('are the first four of a driver that does not know all the fields', async () => {
     await using directory = await temporaryDirectory();
-    const command = await fakeTool(
+    const command = await fakeNvidiaSmi(
       directory.path,
       `case "$*" in *encoder*) echo 'Field "utilization.encoder" is not a valid field to query.'; exit 2 ;; esac
 while :; do echo "0, 5, 0, 81920"; sleep 0.05; done`,
@@ -117,7 +110,7 @@ while :; do echo "0, 5, 0, 81920"; sleep 0.05; done`,
 
   it('say how many GPUs there are', async () => {
     await using directory = await temporaryDirectory();
-    const command = await fakeTool(
+    const command = await fakeNvidiaSmi(
       directory.path,
       'echo "GPU 0: NVIDIA H200 (UUID: GPU-a)"; echo "  MIG 1g.18gb Device 0: (UUID: MIG-b)"; echo "GPU 1: NVIDIA H200 (UUID: GPU-c)"',
     );
