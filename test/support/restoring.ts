@@ -12,7 +12,7 @@ export const REAL_MODELS = join(import.meta.dirname, '../../models');
 export const SETTINGS: FileSettings = {
   model: 'brighten',
   strength: 1,
-  smoothing: 0.5,
+  smoothing: 0,
   height: 'source',
   codec: 'h264',
   crf: undefined,

@@ -8,9 +8,6 @@ import { readLines } from '../lines.ts';
 import { FILE_ONLY, fileUrl } from './opening.ts';
 import type { VideoProbe } from './probe.ts';
 
-/** Log lines kept to explain an end. */
-const KEPT_PROBLEMS = 20;
-
 export interface FilePicture {
   /** Planar I420, limited range: width * height * 3 / 2 bytes, a buffer from `allocate`. */
   data: ArrayBuffer;
@@ -36,7 +33,6 @@ export function yieldPriority(child: FfmpegChild): void {
 
 /** Decodes the video of a file in an ffmpeg child, picture by picture, as fast as they are taken. */
 export class FileDecoder implements AsyncDisposable {
-  readonly problems: string[] = [];
   private readonly child: FfmpegChild;
   private readonly options: FileDecoderOptions;
   /** PTS of the pictures that are not read yet. */
@@ -44,6 +40,7 @@ export class FileDecoder implements AsyncDisposable {
   private wake: () => void = () => {};
   private last: number | undefined;
   private step = 1;
+  private failed = false;
   private stopped = false;
 
   constructor(path: string, probe: VideoProbe, options: FileDecoderOptions) {
@@ -53,9 +50,8 @@ export class FileDecoder implements AsyncDisposable {
     readLines(this.child.stderr, (line) => {
       for (const event of parseLogLine(line)) {
         if (event.t === 'frame') this.announced.push(event.pts);
-        else if (event.t === 'problem') this.problems.push(event.text);
       }
-      if (this.problems.length > KEPT_PROBLEMS) this.problems.shift();
+      this.failed ||= /\[(error|fatal|panic)\]/.test(line);
       this.wake();
     });
     void this.child.closed.then(() => {
@@ -100,9 +96,9 @@ export class FileDecoder implements AsyncDisposable {
     }
   }
 
-  /** Whether the child ended with an error, which a damaged or truncated file makes it do. */
+  /** Whether some of the file could not be read: it is damaged, or cut off. */
   get damaged(): Promise<boolean> {
-    return this.child.closed.then(({ code }) => code !== 0 || this.problems.length > 0);
+    return this.child.closed.then(({ code }) => code !== 0 || this.failed);
   }
 
   async stop(): Promise<void> {

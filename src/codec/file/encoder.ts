@@ -15,6 +15,8 @@ import { CONTAINERS, type Container, planTracks } from './tracks.ts';
 const KEPT_PROBLEMS = 20;
 /** Frames a second told to the encoder when the file does not say; only rate control reads it. */
 const ASSUMED_FPS = 25;
+/** Seconds between keyframes: players that seek, and those that compare frames, decode no more than this. */
+const KEYFRAMES_EVERY = 2;
 
 /** Restored pictures are clean: these keep what was restored at a moderate size. */
 const CODECS: Record<FileSettings['codec'], { crf: number; options: string[] }> = {
@@ -178,6 +180,7 @@ function encoderArguments(options: FileEncoderOptions, container: Container, tra
   const result = [
     ...['-map', '0:v:0', '-filter:v:0', filter, '-fps_mode', 'passthrough'],
     ...['-enc_time_base', `${numerator}/${denominator}`],
+    ...['-g', String(Math.ceil(KEYFRAMES_EVERY * (video.fps ?? ASSUMED_FPS)))],
     ...[...codec.options, '-crf', String(settings.crf ?? codec.crf), '-pix_fmt', 'yuv420p'],
     ...colorOptions(video),
     ...(settings.codec === 'hevc' && container !== 'matroska' ? ['-tag:v:0', 'hvc1'] : []),

@@ -58,7 +58,7 @@ export interface VideoProbe {
   container: string;
   /** Seconds; undefined when the file does not say. */
   duration: number | undefined;
-  /** Seconds at which the earliest track starts. */
+  /** Seconds at which the earliest track starts; 0 when that is before, as a codec's priming samples are. */
   start: number;
   video: {
     index: number;
@@ -126,7 +126,7 @@ export async function probeVideo(path: string, signal?: AbortSignal): Promise<Vi
   return {
     container: format.format_name,
     duration,
-    start: Number(format.start_time) || 0,
+    start: Math.max(0, Number(format.start_time) || 0),
     video: {
       index: video.index,
       codec: video.codec_name ?? 'unknown',

@@ -2,6 +2,7 @@ import type { OtherTrack } from './probe.ts';
 
 /** How ffmpeg calls the containers a result may have, by extension. */
 export const CONTAINERS = { mp4: 'mp4', mov: 'mov', mkv: 'matroska', webm: 'webm' } as const;
+const NAMES: Record<Container, string> = { mp4: 'MP4', mov: 'MOV', matroska: 'MKV', webm: 'WebM' };
 export type Container = (typeof CONTAINERS)[keyof typeof CONTAINERS];
 
 /** What a container holds as it is, by codec, and what the rest becomes. */
@@ -67,16 +68,19 @@ export function planTracks(tracks: readonly OtherTrack[], container: Container):
     mapped++;
   };
   const leave = ({ index, kind, codec }: OtherTrack) =>
-    warnings.push(`Track ${index} (${kind}, ${codec}) was left out: ${container} cannot hold it.`);
+    warnings.push(`Track ${index} (${kind}, ${codec}) was left out: ${NAMES[container]} cannot hold it.`);
   const convert = (track: OtherTrack, codec: string) => {
     keep(track, codec);
     warnings.push(
-      `Track ${track.index} (${track.kind}) was converted from ${track.codec} to ${codec}, which ${container} can hold.`,
+      `Track ${track.index} (${track.kind}) was converted from ${track.codec} to ${codec}, which ${NAMES[container]} can hold.`,
     );
   };
   for (const track of tracks) {
     const { kind, codec } = track;
-    if (codec === 'unknown') leave(track);
+    if (kind === 'attachment') {
+      if (rules.attachments) keep(track, 'copy');
+      else leave(track);
+    } else if (codec === 'unknown') leave(track);
     else if (kind === 'audio') {
       if (rules.audio.test(codec)) keep(track, 'copy');
       else convert(track, rules.audioElse);
@@ -86,9 +90,6 @@ export function planTracks(tracks: readonly OtherTrack[], container: Container):
       else leave(track);
     } else if (kind === 'picture') {
       if (rules.cover?.test(codec)) keep(track, 'copy', `-disposition:${mapped}`, 'attached_pic');
-      else leave(track);
-    } else if (kind === 'attachment') {
-      if (rules.attachments) keep(track, 'copy');
       else leave(track);
       // A chapter list that players read as text; ffmpeg writes it anew from the chapters.
     } else if (codec !== 'bin_data') leave(track);
