@@ -63,6 +63,8 @@ export interface JobQueue {
   work(run: JobRunner): void;
   /** Tells of every change and of progress, at most a few times a second a job; returns how to stop. */
   onJob(listener: (job: Job) => void): () => void;
+  /** Tells of jobs that are no longer known, by id; returns how to stop. */
+  onForgotten(listener: (id: string) => void): () => void;
   /** Puts running jobs back into the queue and closes. */
   close(): Promise<void>;
 }

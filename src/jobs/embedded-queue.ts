@@ -21,7 +21,7 @@ const RETRY_AFTER = 2000;
 export class EmbeddedQueue implements JobQueue {
   readonly #db: DatabaseSync;
   readonly #concurrency: number;
-  readonly #events = new EventEmitter<{ job: [Job] }>();
+  readonly #events = new EventEmitter<{ job: [Job]; forgotten: [string] }>();
   readonly #running = new Map<string, { abort: AbortController; ended: Promise<void> }>();
   /** Progress is worth nothing after a restart, so it stays in memory. */
   readonly #progress = new Map<string, Job['progress']>();
@@ -79,7 +79,8 @@ export class EmbeddedQueue implements JobQueue {
   }
 
   async forget(id: string): Promise<void> {
-    this.#db.prepare('DELETE FROM jobs WHERE id = ?').run(id);
+    const { changes } = this.#db.prepare('DELETE FROM jobs WHERE id = ?').run(id);
+    if (changes > 0) this.#events.emit('forgotten', id);
   }
 
   work(run: JobRunner): void {
@@ -90,6 +91,11 @@ export class EmbeddedQueue implements JobQueue {
   onJob(listener: (job: Job) => void): () => void {
     this.#events.on('job', listener);
     return () => this.#events.off('job', listener);
+  }
+
+  onForgotten(listener: (id: string) => void): () => void {
+    this.#events.on('forgotten', listener);
+    return () => this.#events.off('forgotten', listener);
   }
 
   async close(): Promise<void> {

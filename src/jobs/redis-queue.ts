@@ -31,6 +31,9 @@ const LAST_PRIORITY = 2 ** 21;
 /** What every command must be answered in, ms: a caller is told that Redis is gone instead of waiting for it. */
 const COMMAND_TIMEOUT = 5000;
 
+/** How long closing may take, ms: a connection that is not there never tells BullMQ that it ended. */
+const CLOSE_TIMEOUT = 2000;
+
 /** BullMQ's states in ours. */
 const STATES = {
   active: 'running',
@@ -62,7 +65,7 @@ export class RedisQueue implements JobQueue {
   readonly #queue: Queue<Bull>;
   readonly #told: QueueEvents;
   readonly #producer: QueueEventsProducer;
-  readonly #events = new EventEmitter<{ job: [Job] }>();
+  readonly #events = new EventEmitter<{ job: [Job]; forgotten: [string] }>();
   readonly #aborts = new Map<string, AbortController>();
   #worker: Worker<Data, FileResult, string> | undefined;
   #closing = false;
@@ -90,6 +93,7 @@ export class RedisQueue implements JobQueue {
     ] as const) {
       this.#told.on(event, changed);
     }
+    this.#told.on('removed', ({ jobId }) => this.#events.emit('forgotten', jobId));
     this.#told.on<CancelListener>('cancel', ({ jobId }: { jobId: string }) => {
       this.#aborts.get(jobId)?.abort();
       changed({ jobId });
@@ -114,14 +118,10 @@ export class RedisQueue implements JobQueue {
 
   list(): Promise<Job[]> {
     return this.#ask(async () => {
-      const states = Object.keys(STATES) as (keyof typeof STATES)[];
-      const found = await Promise.all(
-        states.map(async (state) => {
-          const jobs = await this.#queue.getJobs([state]);
-          return jobs.filter((job) => job !== undefined).map((job) => toJob(job, state));
-        }),
-      );
-      return found.flat().sort((a, b) => b.created - a.created);
+      // One script reads all the lists, so that a job on its way from one to another is not missed.
+      const ids = await this.#queue.getRanges(Object.keys(STATES) as (keyof typeof STATES)[]);
+      const found = await Promise.all(ids.map((id) => this.#find(id)));
+      return found.filter((job) => job !== undefined).sort((a, b) => b.created - a.created);
     });
   }
 
@@ -167,12 +167,18 @@ export class RedisQueue implements JobQueue {
     return () => this.#events.off('job', listener);
   }
 
+  onForgotten(listener: (id: string) => void): () => void {
+    this.#events.on('forgotten', listener);
+    return () => this.#events.off('forgotten', listener);
+  }
+
   async close(): Promise<void> {
     if (this.#closing) return;
     this.#closing = true;
     for (const abort of this.#aborts.values()) abort.abort();
-    await this.#worker?.close();
-    await Promise.all([this.#queue.close(), this.#producer.close(), this.#told.close()]);
+    await inTime(this.#worker?.close(), CLOSE_TIMEOUT).catch(() => {});
+    const rest = [this.#queue.close(), this.#producer.close(), this.#told.close()];
+    await inTime(Promise.allSettled(rest), CLOSE_TIMEOUT).catch(() => {});
     this.#commands.disconnect();
   }
 
@@ -202,8 +208,10 @@ export class RedisQueue implements JobQueue {
   }
 
   async #find(id: string): Promise<Job | undefined> {
+    // The state first: what the job holds may then be newer, but never lacks what its state promises.
+    const state = await this.#queue.getJobState(id);
     const bull = await this.#queue.getJob(id);
-    return bull && toJob(bull, await bull.getState());
+    return bull && toJob(bull, state);
   }
 
   async #announce(id: string): Promise<void> {
@@ -223,7 +231,7 @@ export class RedisQueue implements JobQueue {
 
   async #ask<T>(question: () => Promise<T>): Promise<T> {
     try {
-      return await question();
+      return await inTime(question(), COMMAND_TIMEOUT);
     } catch (cause) {
       if (cause instanceof ClearwayError) throw cause;
       throw new ClearwayError('CLEARWAY_QUEUE_DOWN', 'Redis (jobs.redis) does not answer; try again.', {
@@ -233,6 +241,17 @@ export class RedisQueue implements JobQueue {
         cause,
       });
     }
+  }
+}
+
+/** Rejects when something takes longer than `ms`. */
+async function inTime<T>(promise: T, ms: number): Promise<Awaited<T>> {
+  const { promise: late, reject } = Promise.withResolvers<never>();
+  const timer = setTimeout(() => reject(new Error(`no answer within ${ms} ms`)), ms);
+  try {
+    return await Promise.race([promise, late]);
+  } finally {
+    clearTimeout(timer);
   }
 }
 
