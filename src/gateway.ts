@@ -5,12 +5,16 @@ import { checkFfmpeg } from './codec/ffmpeg.ts';
 import type { ConfigDiff } from './config/diff.ts';
 import type { Config, StreamConfig } from './config/schema.ts';
 import { ConfigStore } from './config/store.ts';
-import { ClearwayError } from './contracts/errors.ts';
+import type { Control } from './contracts/control.ts';
+import { ClearwayError, errorInfo } from './contracts/errors.ts';
 import { createControl } from './control.ts';
 import { createHttpServer, type HttpServer } from './http/server.ts';
 import { createDemoCamera, type DemoCamera } from './ingest/demo.ts';
 import { RtmpServer } from './ingest/rtmp.ts';
 import { resolveSource } from './ingest/sources.ts';
+import { createJobTools } from './job-tools.ts';
+import { openJobs } from './jobs/open.ts';
+import type { JobService } from './jobs/service.ts';
 import { createHlsPublisher, type HlsPublisher } from './publish/hls/publisher.ts';
 import { hlsRoutes } from './publish/hls/routes.ts';
 import { snapshotRoutes } from './publish/snapshot/routes.ts';
@@ -83,6 +87,7 @@ class Parts {
   private rtmp: RtmpServer | undefined;
   private http: HttpServer | undefined;
   private readings: HostReadings | undefined;
+  private jobs: JobService | undefined;
   private readonly demos = new Map<string, DemoCamera>();
   /** Only our own demo camera may push to a demo stream. */
   private readonly demoKey = randomBytes(16).toString('hex');
@@ -124,15 +129,18 @@ class Parts {
   async open(): Promise<string> {
     const { store, streams, logger, webrtc, hls } = this;
     const config = store.current;
+    const control = createControl({
+      store,
+      streams,
+      restorer: this.restorer,
+      metrics: this.metrics,
+      sourcesFromApi: this.sourcesFromApi,
+    });
+    const jobsOff = config.jobs.enabled ? await this.openJobs(config.jobs, control) : undefined;
     this.http = await createHttpServer({
       config,
-      control: createControl({
-        store,
-        streams,
-        restorer: this.restorer,
-        metrics: this.metrics,
-        sourcesFromApi: this.sourcesFromApi,
-      }),
+      control,
+      jobs: this.jobs ?? jobsOff,
       logger,
       metrics: this.metrics,
       webRoot: resolve(this.root, 'dist/web'),
@@ -146,7 +154,10 @@ class Parts {
     this.readings = new HostReadings({
       metrics: this.metrics,
       restorerPids: () => this.restorer.pids,
-      directories: { config: dirname(store.path) },
+      directories: {
+        config: dirname(store.path),
+        ...(this.jobs ? { jobs: this.jobsDirectory(config.jobs) } : {}),
+      },
       certificate: config.http.tls?.cert,
     });
     const { url } = await this.http.listen();
@@ -164,8 +175,31 @@ class Parts {
     for (const demo of this.demos.values()) void demo.stop();
     await this.http?.close();
     this.streams.close();
+    await this.jobs?.close();
     await Promise.all([this.webrtc.close(), this.hls?.close(), this.rtmp?.close(), this.restorer.close()]);
     await Promise.all([...this.demos.values()].map((demo) => demo.stop()));
+  }
+
+  /** Live streams run all the same when files cannot be restored; says why not. */
+  private async openJobs(config: Config['jobs'], control: Control): Promise<string | undefined> {
+    const { restorer, metrics, logger } = this;
+    const tools = createJobTools({
+      restorer,
+      models: () => control.models(),
+      allowedHosts: config.allowedHosts,
+    });
+    try {
+      this.jobs = await openJobs({ config, directory: this.jobsDirectory(config), tools, metrics, logger });
+      return undefined;
+    } catch (error) {
+      const { message } = errorInfo(error);
+      logger.error({ err: error }, 'files are not restored');
+      return message;
+    }
+  }
+
+  private jobsDirectory({ directory }: Config['jobs']): string {
+    return resolve(dirname(this.store.path), directory);
   }
 
   private async openRtmp(config: Config): Promise<RtmpServer> {

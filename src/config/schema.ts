@@ -82,6 +82,7 @@ const grants = {
     .array(z.union([z.literal('*'), streamName]))
     .default(['*'])
     .describe("names of streams, or '*' for all"),
+  files: z.boolean().optional().describe('whether they may have files restored; default: only admins of `*`'),
 };
 
 function uniqueNames(entries: { name: string }[]): boolean {

@@ -1,4 +1,5 @@
-import type { ErrorInfo } from './errors.ts';
+import type { Readable } from 'node:stream';
+import type { ClearwayError, ErrorInfo } from './errors.ts';
 import type { FileInput, FileProgress, FileResult, FileSettings } from './file.ts';
 
 export const JOB_STATES = ['queued', 'running', 'done', 'failed', 'cancelled'] as const;
@@ -114,7 +115,21 @@ export interface JobSettings {
   container: Container;
 }
 
-export const TARGETS = ['source', '480p', '720p', '1080p', '2160p'] as const;
+/** Lines of each target; the picture keeps its shape. */
+export const TARGET_LINES = {
+  source: 'source',
+  '480p': 480,
+  '720p': 720,
+  '1080p': 1080,
+  '2160p': 2160,
+} as const;
+export const TARGETS = [
+  'source',
+  '480p',
+  '720p',
+  '1080p',
+  '2160p',
+] as const satisfies (keyof typeof TARGET_LINES)[];
 
 /** What `GET /restore/jobs` says beside the jobs, so that a page need not try. */
 export interface JobLimits {
@@ -125,3 +140,70 @@ export interface JobLimits {
   /** Whether `{"url": ...}` has any host to fetch from. */
   urls: boolean;
 }
+
+/** A file that has arrived whole and waits in the incoming folder for its job. */
+export interface Received {
+  path: string;
+  /** What the caller called it. */
+  name: string;
+  bytes: number;
+  /** Of the content, hexadecimal. */
+  sha256: string;
+}
+
+/** What is asked for; `container` chosen by the content when `auto`. */
+export type JobWish = Omit<JobSettings, 'container' | 'crf'> & {
+  container: Container | 'auto';
+  crf?: number | undefined;
+};
+
+/** Who asks for a job. */
+export interface JobOwner {
+  name: string;
+  /** Requests are answered from each other's results within one of these. */
+  scope: string;
+}
+
+/** Restoring files, as HTTP routes use it. Errors are ClearwayErrors with a status. */
+export interface Jobs {
+  readonly limits: JobLimits;
+  /** Where resumable uploads are collected. */
+  readonly uploads: string;
+  /** Rejects (503) when no more jobs are taken, before anything is received for one. */
+  admit(): Promise<void>;
+  /** Rejects (413, 507) when a file of this size is not taken. */
+  admitSize(bytes: number): Promise<void>;
+  /** Throws (400) for settings that cannot be met. */
+  check(wish: JobWish): void;
+  /** Streams a file to disk; what arrived of one that fails is removed. */
+  receive(body: Readable, name: string): Promise<Received>;
+  /** Writes to a resumable upload from an offset on; resolves with the new one. What came before a failure stays. */
+  append(body: Readable, path: string, offset: number): Promise<number>;
+  /** Fetches a file from an allow-listed host. */
+  fetch(url: string, signal: AbortSignal): Promise<Received>;
+  /** Takes over a complete file of the uploads folder. */
+  claim(path: string, name: string): Promise<Received>;
+  /** Removes a file that no job came of. */
+  discard(received: Received): Promise<void>;
+  /** Makes a job of a received file, or finds the one that is the same; the file is taken over or removed. */
+  submit(received: Received, wish: JobWish, owner: JobOwner): Promise<Job>;
+  get(id: string): Promise<Job | undefined>;
+  list(): Promise<Job[]>;
+  /** Why a job that failed or was cancelled has no result. */
+  failure(job: Job): ClearwayError;
+  /** Resolves with the job once it is over. Rejects when it is removed or the signal aborts. */
+  whenOver(id: string, signal: AbortSignal): Promise<Job>;
+  /** Cancels a job that is not over and resolves with it; removes one that is, and resolves with undefined. */
+  remove(job: Job): Promise<Job | undefined>;
+  /** The file of a rendition. Rejects when it is not there (yet). */
+  video(job: Job, rendition: JobRendition): Promise<{ path: string; type: string }>;
+  /** Seconds of each frame of a finished job. */
+  frameTimes(job: Job): Promise<number[]>;
+  /** One frame as a JPEG, counted from 0. */
+  frame(job: Job, n: number, rendition: JobRendition, signal: AbortSignal): Promise<Uint8Array>;
+  onJob(listener: (job: Job) => void): () => void;
+  onForgotten(listener: (id: string) => void): () => void;
+}
+
+export const JOB_RENDITIONS = ['restored', 'source'] as const;
+export type JobRendition = (typeof JOB_RENDITIONS)[number];

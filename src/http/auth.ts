@@ -15,11 +15,13 @@ export interface Identity {
   role: Role;
   /** Stream names, or `*`. */
   streams: readonly string[];
+  /** Whether they may have files restored. */
+  files: boolean;
   /** How they proved it; `open`: auth is off. */
   via: 'open' | 'basic' | 'bearer' | 'query' | 'cookie';
 }
 
-const EVERYBODY: Identity = { name: 'local', role: 'admin', streams: ['*'], via: 'open' };
+const EVERYBODY: Identity = { name: 'local', role: 'admin', streams: ['*'], files: true, via: 'open' };
 /** Ten different wrong secrets a minute. */
 const MAX_FAILURES = 10;
 const FAILURE_WINDOW_MS = 60_000;
@@ -45,6 +47,11 @@ function forbidden(message: string): ClearwayError {
 export function may(identity: Identity, role: Role, stream?: string): boolean {
   if (role === 'admin' && identity.role !== 'admin') return false;
   return identity.streams.includes('*') || (stream !== undefined && identity.streams.includes(stream));
+}
+
+/** What an entry of the configuration grants; who may change everything may restore files too unless it says no. */
+function granted({ name, role, streams, files }: AuthConfig['tokens'][number] | AuthConfig['users'][number]) {
+  return { name, role, streams, files: files ?? (role === 'admin' && streams.includes('*')) };
 }
 
 /** A Basic challenge to a page's own fetch would make the browser ask for a password in a window of its own. */
@@ -164,7 +171,7 @@ export class Auth {
 
   #user(name: string, via: Identity['via']): Identity | undefined {
     const user = this.#find(name);
-    return user && { name, role: user.role, streams: user.streams, via };
+    return user && { ...granted(user), via };
   }
 
   async #checkPassword(name: string, password: string, ip: string): Promise<AuthConfig['users'][number]> {
@@ -189,7 +196,7 @@ export class Auth {
   async #checkToken(token: string, ip: string, via: Identity['via']): Promise<Identity> {
     let found: AuthConfig['tokens'][number] | undefined;
     for (const entry of this.#config.tokens) if (verifyToken(token, entry.token)) found = entry;
-    if (found) return { name: found.name, role: found.role, streams: found.streams, via };
+    if (found) return { ...granted(found), via };
     this.#refuseGuessing(ip);
     const { fresh } = this.#verdicts.judge(token, '', async () => false);
     if (fresh) this.#attempts.fail(ip);

@@ -16,22 +16,22 @@ const UNSUPPORTED_DATA = 1003;
 const POLICY_VIOLATION = 1008;
 
 /**
- * One WebSocket on /events. Of every stream only the newest event waits to be sent, so a slow client costs one state
- * a stream, whatever happens, and sees the newest when it catches up.
+ * One WebSocket on /events. Of every stream and job only the newest event waits to be sent, so a slow client costs one
+ * state of each, whatever happens, and sees the newest when it catches up.
  */
 export class EventClient {
   alive = true;
   readonly #socket: WebSocket;
-  readonly #identity: Identity;
+  readonly identity: Identity;
   readonly #control: Control;
-  /** Serialised events by stream name, in the order they became due. */
+  /** Serialised events by what they are about, in the order they became due. */
   readonly #waiting = new Map<string, string>();
   #allowance = BURST;
   #refilled = performance.now();
 
   constructor(socket: WebSocket, identity: Identity, control: Control) {
     this.#socket = socket;
-    this.#identity = identity;
+    this.identity = identity;
     this.#control = control;
     socket.on('pong', () => {
       this.alive = true;
@@ -45,13 +45,13 @@ export class EventClient {
   }
 
   maySee(stream: string): boolean {
-    return may(this.#identity, 'read', stream);
+    return may(this.identity, 'read', stream);
   }
 
-  /** Sends an event about a stream now, or its successor when the client is ready again. */
-  push(stream: string, event: string): void {
-    this.#waiting.delete(stream);
-    this.#waiting.set(stream, event);
+  /** Sends an event now; a newer one with the same key takes its place while the client is not ready. */
+  push(key: string, event: string): void {
+    this.#waiting.delete(key);
+    this.#waiting.set(key, event);
     this.#drain();
   }
 
@@ -66,9 +66,9 @@ export class EventClient {
   }
 
   #drain(): void {
-    for (const [stream, event] of this.#waiting) {
+    for (const [key, event] of this.#waiting) {
       if (this.#socket.bufferedAmount > MAX_BUFFERED) return;
-      this.#waiting.delete(stream);
+      this.#waiting.delete(key);
       this.#send(event);
     }
   }

@@ -4,14 +4,19 @@ import { WebSocketServer } from 'ws';
 import type { Control } from '../contracts/control.ts';
 import { ClearwayError } from '../contracts/errors.ts';
 import type { ServerEvent } from '../contracts/events.ts';
+import type { Job, Jobs } from '../contracts/jobs.ts';
 import type { Logger } from '../telemetry/log.ts';
-import type { Auth, Identity } from './auth.ts';
+import { type Auth, type Identity, may } from './auth.ts';
 import { EventClient } from './event-client.ts';
 import { sameOrigin } from './origin.ts';
 import { PROBLEM_TYPE } from './problem.ts';
+import { maySee } from './restore/access.ts';
+import { view } from './restore/view.ts';
 
 const PATH = '/events';
 const MAX_CLIENTS = 500;
+/** Jobs a new client is told of, the newest. */
+const FIRST_JOBS = 100;
 const MAX_MESSAGE_BYTES = 8 * 1024;
 const PING_EVERY_MS = 15_000;
 /** Close codes of RFC 6455, 7.4.1 and the IANA registry. */
@@ -20,6 +25,7 @@ const SERVICE_RESTART = 1012;
 
 export interface EventsOptions {
   control: Control;
+  jobs?: Jobs | undefined;
   auth: Auth;
   logger: Logger;
 }
@@ -27,6 +33,9 @@ export interface EventsOptions {
 /** `WS /events`: pushes what changes to everybody who listens and may know. */
 export class Events {
   readonly #control: Control;
+  readonly #jobs: Jobs | undefined;
+  /** Owners by job, so that who is told of its end is who was told of it. */
+  readonly #owners = new Map<string, string>();
   readonly #auth: Auth;
   readonly #logger: Logger;
   readonly #sockets = new WebSocketServer({
@@ -38,8 +47,9 @@ export class Events {
   readonly #stops: (() => void)[];
   #closing = false;
 
-  constructor({ control, auth, logger }: EventsOptions) {
+  constructor({ control, jobs, auth, logger }: EventsOptions) {
     this.#control = control;
+    this.#jobs = jobs;
     this.#auth = auth;
     this.#logger = logger;
     const heartbeat = setInterval(() => {
@@ -47,8 +57,11 @@ export class Events {
     }, PING_EVERY_MS);
     heartbeat.unref();
     this.#stops = [
-      control.onStatus((stream) => this.#broadcast(stream.name, { type: 'stream', stream })),
-      control.onRemoved((name) => this.#broadcast(name, { type: 'removed', name })),
+      control.onStatus((stream) => this.#tell(stream.name, { type: 'stream', stream })),
+      control.onRemoved((name) => this.#tell(name, { type: 'removed', name })),
+      ...(jobs
+        ? [jobs.onJob((job) => this.#tellOfJob(job)), jobs.onForgotten((id) => this.#tellOfRemoval(id))]
+        : []),
       () => clearInterval(heartbeat),
     ];
   }
@@ -66,6 +79,7 @@ export class Events {
           const client = new EventClient(ws, identity, this.#control);
           this.#clients.add(client);
           ws.on('close', () => this.#clients.delete(client));
+          void this.#sendJobs(client);
         });
       },
       (error: unknown) => refuse(socket, error),
@@ -110,11 +124,48 @@ export class Events {
     return identity;
   }
 
-  #broadcast(stream: string, event: ServerEvent): void {
+  #tell(stream: string, event: ServerEvent): void {
+    this.#broadcast(stream, event, ({ identity }) => may(identity, 'read', stream));
+  }
+
+  #tellOfJob(job: Job): void {
+    this.#owners.set(job.id, job.owner);
+    this.#broadcast(jobKey(job.id), { type: 'job', job: view(job) }, ({ identity }) => maySee(identity, job));
+  }
+
+  #tellOfRemoval(id: string): void {
+    const owner = this.#owners.get(id) ?? '';
+    this.#owners.delete(id);
+    this.#broadcast(jobKey(id), { type: 'job-removed', id }, ({ identity }) => maySee(identity, { owner }));
+  }
+
+  /** A queue that does not answer tells of its jobs when it does again. */
+  async #sendJobs(client: EventClient): Promise<void> {
+    if (!this.#jobs || !client.identity.files) return;
+    const changed = new Map<string, Job>();
+    const stop = this.#jobs.onJob((job) => changed.set(job.id, job));
+    const all = await this.#jobs.list().catch(() => []);
+    stop();
+    // What changed while the list was made is newer than the list.
+    const jobs = all
+      .filter((job) => maySee(client.identity, job))
+      .slice(0, FIRST_JOBS)
+      .map((job) => changed.get(job.id) ?? job);
+    for (const { id, owner } of jobs) this.#owners.set(id, owner);
+    client.push('jobs', JSON.stringify({ type: 'jobs', jobs: jobs.map(view) } satisfies ServerEvent));
+  }
+
+  /** Tells who may know; of two events with one key a slow client gets the newer. */
+  #broadcast(key: string, event: ServerEvent, mayKnow: (client: EventClient) => boolean): void {
     if (this.#clients.size === 0) return;
     const text = JSON.stringify(event);
-    for (const client of this.#clients) if (client.maySee(stream)) client.push(stream, text);
+    for (const client of this.#clients) if (mayKnow(client)) client.push(key, text);
   }
+}
+
+/** No stream has a colon in its name. */
+function jobKey(id: string): string {
+  return `job:${id}`;
 }
 
 function refuse(socket: Duplex, error: unknown): void {

@@ -4,12 +4,8 @@ import { checkBody, loginSchema } from './schemas.ts';
 
 const LOGINS = { config: { rateLimit: { max: 30, timeWindow: '1 minute' } } };
 
-function shown({ name, role, streams }: Identity): {
-  name: string;
-  role: string;
-  streams: readonly string[];
-} {
-  return { name, role, streams };
+function shown({ name, role, streams, files }: Identity): Omit<Identity, 'via'> {
+  return { name, role, streams, files };
 }
 
 /** `/api/v1/session`, `login`, `logout`: how the page knows its user. */

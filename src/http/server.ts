@@ -12,6 +12,7 @@ import type { Config } from '../config/schema.ts';
 import type { Control } from '../contracts/control.ts';
 import { ClearwayError } from '../contracts/errors.ts';
 import type { Guard } from '../contracts/http.ts';
+import type { Jobs } from '../contracts/jobs.ts';
 import type { Logger } from '../telemetry/log.ts';
 import type { Metrics } from '../telemetry/metrics.ts';
 import { registerApi } from './api.ts';
@@ -22,19 +23,24 @@ import { registerHeaders } from './headers.ts';
 import { registerLogin } from './login.ts';
 import { registerOps } from './ops.ts';
 import { registerPage } from './page.ts';
+import { registerPatience } from './patience.ts';
 import { problemHandler, registerProblems } from './problem.ts';
+import { registerRestore } from './restore/routes.ts';
 import { followTls, readTls } from './tls.ts';
 
 /** JSON bodies; routes that take more say so themselves. */
 const BODY_LIMIT = 64 * 1024;
-/** A request must have arrived whole by then, so that trickled ones do not hold sockets for ever. */
-const REQUEST_TIMEOUT_MS = 300_000;
+/** Headers must have arrived by then; how long bodies may take is in patience.ts. */
+const HEADERS_TIMEOUT_MS = 60_000;
+const JOBS_OFF = 'This gateway does not restore files: jobs.enabled is false in clearway.yml.';
 /** How long answers in progress may take at shutdown. */
 const GRACE_MS = 2000;
 
 export interface HttpServerOptions {
   config: Config;
   control: Control;
+  /** Restoring files; a sentence when that is off. */
+  jobs?: Jobs | string | undefined;
   logger: Logger;
   metrics: Metrics;
   /** WHEP, HLS, snapshots: each registered in its own Fastify scope. */
@@ -60,7 +66,7 @@ function createApp({ config, logger }: HttpServerOptions): FastifyInstance {
     loggerInstance,
     logController: new LogController({ disableRequestLogging: true }),
     bodyLimit: BODY_LIMIT,
-    requestTimeout: REQUEST_TIMEOUT_MS,
+    requestTimeout: 0,
     frameworkErrors: problemHandler,
     routerOptions: { maxParamLength: 256 },
   };
@@ -74,11 +80,12 @@ function createApp({ config, logger }: HttpServerOptions): FastifyInstance {
 
 /** Builds the gateway's HTTP server, its API, page, events and the given plugins; `listen()` opens it. */
 export async function createHttpServer(options: HttpServerOptions): Promise<HttpServer> {
-  const { control, logger, metrics, plugins, webRoot = 'dist/web' } = options;
+  const { control, jobs = JOBS_OFF, logger, metrics, plugins, webRoot = 'dist/web' } = options;
   let { config } = options;
   const secure = config.http.tls !== undefined;
   const auth = new Auth(config.auth, secure);
   const app = createApp(options);
+  app.server.headersTimeout = HEADERS_TIMEOUT_MS;
   const connections = new Set<Socket>();
   app.server.on('connection', (socket: Socket) => {
     connections.add(socket);
@@ -93,6 +100,7 @@ export async function createHttpServer(options: HttpServerOptions): Promise<Http
   });
 
   registerProblems(app);
+  registerPatience(app);
   registerHeaders(app, () => config.http.corsOrigins);
   await app.register(rateLimit, {
     global: false,
@@ -107,12 +115,13 @@ export async function createHttpServer(options: HttpServerOptions): Promise<Http
   registerOps(app, control, metrics, auth.guard);
   registerApi(app, control, auth);
   registerLogin(app, auth);
+  await registerRestore(app, { jobs, auth });
   registerDocs(app);
   for (const plugin of typeof plugins === 'function' ? plugins(auth.guard) : plugins)
     await app.register(plugin);
   await registerPage(app, webRoot);
 
-  const events = new Events({ control, auth, logger });
+  const events = new Events({ control, jobs: typeof jobs === 'string' ? undefined : jobs, auth, logger });
   app.server.on('upgrade', events.upgrade);
   await app.ready();
 

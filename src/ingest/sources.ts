@@ -97,7 +97,8 @@ function hostOf(url: string): string | undefined {
   return /^([A-Za-z0-9_](?:[A-Za-z0-9._-]*[A-Za-z0-9_])?)\.?(?::\d{1,5})?$/.exec(address)?.[1];
 }
 
-function isForbidden(address: string): boolean {
+/** Whether nothing may ever be fetched from an address. */
+export function isForbidden(address: string): boolean {
   return forbidden.check(address, isIP(address) === 6 ? 'ipv6' : 'ipv4');
 }
 

@@ -10,6 +10,9 @@ const LATENCY_BUCKETS = [
 /** Seconds. One stage is shorter than the whole and there are several a stream, so fewer and lower bounds. */
 const STAGE_BUCKETS = [0.001, 0.002, 0.005, 0.01, 0.02, 0.04, 0.06, 0.1, 0.15, 0.3, 0.6, 1, 2, 5];
 
+/** Seconds. From a clip of a second to a day of footage on a slow host. */
+const JOB_BUCKETS = [1, 3, 10, 30, 60, 180, 600, 1800, 3600, 10_800, 36_000, 86_400];
+
 /** The event loop's lag is looked at this often, ms: each look wakes the process up. */
 const LAG_PRECISION = 50;
 
@@ -158,6 +161,29 @@ export class Metrics {
     'route',
     'status',
   ]);
+  readonly jobs = this.gauge(
+    'jobs',
+    'Files to restore by state: queued, running, and those kept: done, failed, cancelled',
+    ['state'],
+  );
+  readonly jobRequests = this.counter(
+    'job_requests_total',
+    'Requests to restore a file: created = a new job, joined = the same is on its way, cached = answered from a kept result, refused',
+    ['outcome'],
+  );
+  readonly jobWait = this.histogram(
+    'job_wait_seconds',
+    'Time a file waited before its restoration began',
+    [],
+    JOB_BUCKETS,
+  );
+  readonly jobDuration = this.histogram(
+    'job_duration_seconds',
+    'Time the restoration of a file took here, its last attempt',
+    [],
+    JOB_BUCKETS,
+  );
+  readonly jobFrames = this.counter('job_frames_total', 'Frames of files restored here', []);
   readonly webrtcPacketsLost = this.counter(
     'webrtc_packets_lost_total',
     'RTP packets viewers reported lost',

@@ -2,8 +2,6 @@ import { z } from 'zod';
 import { CONTAINERS, JOB_STATES, type JobSettings, type JobStatus, TARGETS } from '../../contracts/jobs.ts';
 
 const CODECS = ['h264', 'hevc', 'av1'] as const;
-/** Lines of each target; the picture keeps its shape. */
-export const HEIGHTS = { source: 'source', '480p': 480, '720p': 720, '1080p': 1080, '2160p': 2160 } as const;
 
 /** Settings of a restoration, as JSON or as fields of a form. */
 export const settingsSchema = z.strictObject({
@@ -31,22 +29,23 @@ export const settingsSchema = z.strictObject({
     .describe('auto = mp4 unless it cannot hold a track of the original, then mkv'),
 });
 
-const name = z.string().min(1).max(255).describe('what to call the file; for people only');
-
-/** The JSON body of `POST /restore/video`. */
-export const requestSchema = z.union([
-  settingsSchema.extend({
-    url: z.string().min(1).max(2048).describe('http(s) URL on a host of jobs.allowedHosts'),
-    name: name.optional(),
-  }),
-  settingsSchema.extend({
-    upload: z
-      .string()
-      .regex(/^[0-9a-f]{32}$/)
-      .describe('id of a finished upload: the last part of its URL'),
-    name: name.optional(),
-  }),
+/** Settings that a form gives as text. */
+export const NUMBERS: ReadonlySet<string> = new Set<keyof z.input<typeof settingsSchema>>([
+  'denoise_strength',
+  'smoothing',
+  'crf',
 ]);
+
+/** The JSON body of `POST /restore/video`; one of `url` and `upload`. */
+export const requestSchema = settingsSchema.extend({
+  url: z.string().min(1).max(2048).optional().describe('http(s) URL on a host of jobs.allowedHosts'),
+  upload: z
+    .string()
+    .regex(/^[0-9a-f]{32}$/, 'is the last part of the URL of an upload')
+    .optional()
+    .describe('a finished resumable upload: the last part of its URL; it is used up'),
+  name: z.string().min(1).max(255).optional().describe('what to call the file; for people only'),
+});
 
 /** A schema for each key of a contract, so that the compiler tells when one is missing here. */
 type Shape<T> = Record<keyof T, z.ZodType>;

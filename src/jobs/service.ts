@@ -1,0 +1,442 @@
+import { access, rename } from 'node:fs/promises';
+import { basename } from 'node:path';
+import type { Readable } from 'node:stream';
+import type { JobsConfig } from '../config/jobs-schema.ts';
+import type { ModelInfo } from '../contracts/control.ts';
+import { ClearwayError } from '../contracts/errors.ts';
+import type { FileInput, FileRequest, FileResult, FileSettings } from '../contracts/file.ts';
+import {
+  type Container,
+  isOver,
+  type Job,
+  type JobLimits,
+  type JobOwner,
+  type JobQueue,
+  type JobRendition,
+  type JobRunner,
+  type Jobs,
+  type JobWish,
+  type Received,
+  type RunOptions,
+  TARGET_LINES,
+} from '../contracts/jobs.ts';
+import type { Logger } from '../telemetry/log.ts';
+import type { JobFolder } from './folder.ts';
+import { jobId } from './identity.ts';
+import { append, type IntakeLimits, measureFile, receive, tooLarge } from './intake.ts';
+import { Janitor } from './janitor.ts';
+import type { JobMeter } from './meter.ts';
+import { nextTurn } from './turns.ts';
+
+/** Largest `crf` of each codec. */
+const MOST_CRF = { h264: 51, hevc: 51, av1: 63 } as const;
+/** Finished jobs whose frame times are remembered. */
+const REMEMBERED = 16;
+/** ffmpeg's names of containers, as media types. */
+const MEDIA_TYPES: [RegExp, string][] = [
+  [/\bmp4\b/, 'video/mp4'],
+  [/\bwebm\b/, 'video/webm'],
+  [/^mpegts$/, 'video/mp2t'],
+  [/^avi$/, 'video/x-msvideo'],
+  [/^ogg$/, 'video/ogg'],
+];
+
+/** What a look into a file tells. */
+export interface Looked {
+  input: Omit<FileInput, 'bytes'>;
+  /** Whether MP4 holds every track of it as it is. */
+  fitsMp4: boolean;
+}
+
+/** What the service has others do. */
+export interface JobTools {
+  /** Opens a file on another host; the policy is its own. */
+  fetch(
+    url: string,
+    signal: AbortSignal,
+  ): Promise<{ body: Readable; name: string; bytes: number | undefined }>;
+  /** Rejects for a file that cannot be restored. */
+  look(path: string): Promise<Looked>;
+  restore(request: FileRequest, options: RunOptions): Promise<FileResult>;
+  frameTimes(path: string): Promise<number[]>;
+  frameJpeg(path: string, seconds: number, signal: AbortSignal): Promise<Uint8Array>;
+  models(): ModelInfo[];
+}
+
+export interface JobServiceOptions {
+  config: JobsConfig;
+  queue: JobQueue;
+  folder: JobFolder;
+  tools: JobTools;
+  meter: JobMeter;
+  logger: Logger;
+}
+
+/** Restores files: takes them in, queues them, has them restored, and keeps the results for a while. */
+export class JobService implements Jobs {
+  readonly limits: JobLimits;
+  readonly uploads: string;
+  readonly #options: JobServiceOptions;
+  readonly #intake: IntakeLimits;
+  readonly #janitor: Janitor;
+  readonly #times = new Map<string, Promise<number[]>>();
+  readonly #stops: (() => void)[];
+
+  constructor(options: JobServiceOptions) {
+    const { config, queue, folder, meter, logger } = options;
+    this.#options = options;
+    this.uploads = folder.uploads;
+    this.#intake = { maxBytes: config.maxUpload, ensureRoom: (bytes) => folder.ensureRoom(bytes) };
+    this.limits = {
+      maxUpload: config.maxUpload,
+      maxDuration: config.maxDuration / 1000,
+      urls: config.allowedHosts.length > 0,
+    };
+    this.#janitor = new Janitor({ queue, folder, keep: config.keep, logger });
+    this.#stops = [
+      queue.onJob((job) => {
+        meter.job(job);
+        if (isOver(job)) void this.#janitor.sweep();
+      }),
+      queue.onForgotten((id) => {
+        meter.forgotten(id);
+        this.#times.delete(id);
+      }),
+    ];
+  }
+
+  /** Tidies up what an earlier run left and begins to work. */
+  async start(): Promise<void> {
+    const { queue, meter, config } = this.#options;
+    // The embedded queue is this gateway's alone, so nobody else is writing here.
+    await this.#janitor.sweep(config.redis === undefined ? 0 : undefined);
+    for (const job of await queue.list().catch(() => [])) meter.job(job);
+    queue.work(this.#run);
+  }
+
+  /** Puts running jobs back into the queue. */
+  async close(): Promise<void> {
+    for (const stop of this.#stops) stop();
+    await this.#janitor.close();
+    await this.#options.queue.close();
+  }
+
+  async admit(): Promise<void> {
+    const { queue, config } = this.#options;
+    const waiting = (await queue.list()).filter(({ state }) => state === 'queued').length;
+    if (waiting < config.maxQueued) return;
+    throw new ClearwayError(
+      'CLEARWAY_OVERLOADED',
+      `${waiting} files wait to be restored already (jobs.maxQueued): try later.`,
+      { status: 503, retryable: true, retryAfter: 60 },
+    );
+  }
+
+  async admitSize(bytes: number): Promise<void> {
+    if (bytes > this.limits.maxUpload) throw tooLarge(this.limits.maxUpload);
+    await this.#options.folder.ensureRoom(bytes);
+  }
+
+  check(wish: JobWish): void {
+    this.#settings(wish);
+  }
+
+  async receive(body: Readable, name: string): Promise<Received> {
+    const path = this.#options.folder.arrival();
+    return { path, name: plainName(name), ...(await receive(body, path, this.#intake)) };
+  }
+
+  append(body: Readable, path: string, offset: number): Promise<number> {
+    return append(body, path, offset, this.#intake);
+  }
+
+  async fetch(url: string, signal: AbortSignal): Promise<Received> {
+    const { body, name, bytes } = await this.#options.tools.fetch(url, signal);
+    try {
+      if (bytes !== undefined) await this.admitSize(bytes);
+      return await this.receive(body, name);
+    } finally {
+      body.destroy();
+    }
+  }
+
+  async claim(upload: string, name: string): Promise<Received> {
+    const path = this.#options.folder.arrival();
+    await rename(upload, path);
+    return { path, name: plainName(name), ...(await measureFile(path)) };
+  }
+
+  async discard({ path }: Received): Promise<void> {
+    await this.#options.folder.discard(path);
+  }
+
+  async submit(received: Received, wish: JobWish, owner: JobOwner): Promise<Job> {
+    const { queue, folder, tools, meter } = this.#options;
+    try {
+      const { input, fitsMp4 } = await tools.look(received.path);
+      this.#checkDuration(input);
+      const settings = this.#settings(wish);
+      const container: Container = wish.container === 'auto' ? (fitsMp4 ? 'mp4' : 'mkv') : wish.container;
+      const id = jobId({
+        sha256: received.sha256,
+        settings,
+        container,
+        scope: owner.scope,
+        models: tools.models(),
+      });
+      const known = await this.#reusable(id);
+      if (known) {
+        meter.request(known.state === 'done' ? 'cached' : 'joined');
+        return known;
+      }
+      await this.admit();
+      await folder.adopt(received.path, id);
+      const job = await queue.add({
+        id,
+        name: received.name,
+        settings,
+        container,
+        owner: owner.name,
+        turn: nextTurn(await queue.list(), owner.name),
+        input: { bytes: received.bytes, ...input },
+      });
+      meter.request('created');
+      return job;
+    } catch (error) {
+      meter.request('refused');
+      throw error;
+    } finally {
+      await this.discard(received);
+    }
+  }
+
+  get(id: string): Promise<Job | undefined> {
+    return this.#options.queue.get(id);
+  }
+
+  list(): Promise<Job[]> {
+    return this.#options.queue.list();
+  }
+
+  failure({ state, error }: Job): ClearwayError {
+    if (state === 'cancelled' || !error) {
+      return new ClearwayError('CLEARWAY_JOB_CANCELLED', 'The job was cancelled: it has no result.', {
+        status: 410,
+      });
+    }
+    return new ClearwayError(error.code, error.message, {
+      status: STATUSES[error.code] ?? 422,
+      retryable: error.retryable,
+    });
+  }
+
+  async whenOver(id: string, signal: AbortSignal): Promise<Job> {
+    const { queue } = this.#options;
+    const { promise, resolve, reject } = Promise.withResolvers<Job>();
+    const look = (job: Job | undefined) => {
+      if (!job) reject(gone(id));
+      else if (isOver(job)) resolve(job);
+    };
+    const aborted = () => reject(signal.reason);
+    const stops = [
+      queue.onJob((job) => job.id === id && look(job)),
+      queue.onForgotten((forgotten) => forgotten === id && look(undefined)),
+      () => signal.removeEventListener('abort', aborted),
+    ];
+    signal.addEventListener('abort', aborted);
+    try {
+      signal.throwIfAborted();
+      look(await queue.get(id));
+      return await promise;
+    } finally {
+      for (const stop of stops) stop();
+    }
+  }
+
+  async remove(job: Job): Promise<Job | undefined> {
+    const { queue, folder } = this.#options;
+    if (!isOver(job)) {
+      const cancelled = await queue.cancel(job.id);
+      await folder.remove(job.id);
+      return cancelled;
+    }
+    await queue.forget(job.id);
+    await folder.remove(job.id);
+    return undefined;
+  }
+
+  async video(job: Job, rendition: JobRendition): Promise<{ path: string; type: string }> {
+    const { folder } = this.#options;
+    if (job.state === 'failed' || job.state === 'cancelled') throw this.failure(job);
+    if (rendition === 'source') return { path: folder.source(job.id), type: mediaType(job.input) };
+    this.#ensureDone(job);
+    return { path: folder.result(job), type: job.container === 'mp4' ? 'video/mp4' : 'video/x-matroska' };
+  }
+
+  async frameTimes(job: Job): Promise<number[]> {
+    const { path } = await this.video(job, 'restored');
+    const known = this.#times.get(job.id);
+    if (known) return known;
+    const times = this.#options.tools.frameTimes(path);
+    this.#times.set(job.id, times);
+    times.catch(() => this.#times.delete(job.id));
+    const oldest = this.#times.keys().next();
+    if (this.#times.size > REMEMBERED && !oldest.done) this.#times.delete(oldest.value);
+    return times;
+  }
+
+  async frame(job: Job, n: number, rendition: JobRendition, signal: AbortSignal): Promise<Uint8Array> {
+    const times = await this.frameTimes(job);
+    const time = times[n];
+    if (time === undefined) {
+      throw new ClearwayError(
+        'CLEARWAY_FRAME_NOT_FOUND',
+        `The video has ${times.length} frames, counted from 0.`,
+        { status: 404 },
+      );
+    }
+    const { path } = await this.video(job, rendition);
+    return this.#options.tools.frameJpeg(path, time, signal);
+  }
+
+  onJob(listener: (job: Job) => void): () => void {
+    return this.#options.queue.onJob(listener);
+  }
+
+  onForgotten(listener: (id: string) => void): () => void {
+    return this.#options.queue.onForgotten(listener);
+  }
+
+  readonly #run: JobRunner = async (job, options) => {
+    const { folder, tools, logger, meter } = this.#options;
+    const input = folder.source(job.id);
+    await access(input).catch((cause) => {
+      throw new ClearwayError(
+        'CLEARWAY_SOURCE_NOT_FOUND',
+        'The file of this job is not in jobs.directory: gateways that share jobs.redis must share that directory too.',
+        { cause },
+      );
+    });
+    const output = folder.attempt(job);
+    const began = performance.now();
+    const log = logger.child({ job: job.id });
+    log.info({ attempt: job.attempts, ...job.input, settings: job.settings }, 'restoring a file');
+    try {
+      const result = await tools.restore({ input, output, settings: job.settings }, options);
+      await folder.settle(output, job);
+      const seconds = (performance.now() - began) / 1000;
+      meter.ran(seconds, result.frames);
+      log.info({ ...result, seconds: Math.round(seconds * 10) / 10 }, 'file restored');
+      return result;
+    } catch (error) {
+      const { message } = error as Error;
+      if (options.signal.aborted) log.info('restoring the file was stopped');
+      else log.warn({ err: error }, `file not restored: ${message}`);
+      await folder.discard(output);
+      throw error;
+    }
+  };
+
+  /** A job that answers the same request: done with its result there, or on its way. One that failed is forgotten. */
+  async #reusable(id: string): Promise<Job | undefined> {
+    const { queue, folder } = this.#options;
+    const known = await queue.get(id);
+    if (!known) return undefined;
+    if (!isOver(known)) return known;
+    const whole =
+      known.state === 'done' &&
+      (await access(folder.result(known)).then(
+        () => true,
+        () => false,
+      ));
+    if (whole) return known;
+    await this.remove(known);
+    // Its worker may still be at it, at another gateway.
+    if (await queue.get(id)) {
+      throw new ClearwayError('CLEARWAY_OVERLOADED', 'The same job is just being cancelled: try again.', {
+        status: 503,
+        retryable: true,
+        retryAfter: 2,
+      });
+    }
+    return undefined;
+  }
+
+  #checkDuration({ duration }: Looked['input']): void {
+    const { maxDuration } = this.limits;
+    if (duration === undefined || duration <= maxDuration) return;
+    throw new ClearwayError(
+      'CLEARWAY_VIDEO_TOO_LONG',
+      `The video lasts ${Math.round(duration)} s; at most ${maxDuration} s are taken (jobs.maxDuration).`,
+      { status: 422 },
+    );
+  }
+
+  #settings(wish: JobWish): FileSettings {
+    const { model, crf, codec } = wish;
+    const models = this.#options.tools.models();
+    const usable = models.some(
+      ({ name, kind, error }) => name === model && kind === 'restorer' && error === undefined,
+    );
+    if (model !== 'auto' && model !== 'none' && !usable) {
+      throw new ClearwayError(
+        'CLEARWAY_MODEL_NOT_FOUND',
+        `There is no model ${model} to restore with; GET /api/v1/models lists them.`,
+        { status: 400 },
+      );
+    }
+    if (crf !== undefined && crf > MOST_CRF[codec]) {
+      throw new ClearwayError('CLEARWAY_BAD_REQUEST', `crf: ${codec} takes 0 to ${MOST_CRF[codec]}`, {
+        status: 400,
+      });
+    }
+    return {
+      model,
+      strength: wish.denoise_strength,
+      smoothing: wish.smoothing,
+      height: TARGET_LINES[wish.target_resolution],
+      codec,
+      crf,
+    };
+  }
+
+  #ensureDone(job: Job): void {
+    if (job.state === 'done') return;
+    throw new ClearwayError(
+      'CLEARWAY_JOB_NOT_DONE',
+      `The job is ${job.state}: its result is not there yet.`,
+      {
+        status: 409,
+        retryable: true,
+        retryAfter: Math.min(60, Math.max(1, job.progress?.left ?? 2)),
+      },
+    );
+  }
+}
+
+/** What is not the file's fault. */
+const STATUSES: Partial<Record<ClearwayError['code'], number>> = {
+  CLEARWAY_DISK_FULL: 507,
+  CLEARWAY_RESTORER_DOWN: 503,
+  CLEARWAY_FFMPEG_MISSING: 500,
+  CLEARWAY_ENCODER_FAILED: 500,
+  CLEARWAY_INFERENCE_FAILED: 500,
+  CLEARWAY_JOB_ABANDONED: 500,
+  CLEARWAY_SOURCE_NOT_FOUND: 500,
+  CLEARWAY_INTERNAL: 500,
+};
+
+function gone(id: string): ClearwayError {
+  return new ClearwayError('CLEARWAY_JOB_NOT_FOUND', `Job ${id} was removed.`, { status: 404 });
+}
+
+/** A name for people: no path, no control characters, not long. */
+function plainName(name: string): string {
+  const plain = basename(name.replaceAll('\\', '/')).replaceAll(/\p{C}/gu, '').trim().slice(0, 200);
+  return plain === '' || plain === '.' || plain === '..' ? 'video' : plain;
+}
+
+function mediaType({ container, codec }: FileInput): string {
+  if (/\bwebm\b/.test(container) && !/^(vp8|vp9|av1)$/.test(codec)) return 'video/x-matroska';
+  return MEDIA_TYPES.find(([name]) => name.test(container))?.[1] ?? 'application/octet-stream';
+}
