@@ -5,7 +5,6 @@ import { checkFfmpeg } from './codec/ffmpeg.ts';
 import type { ConfigDiff } from './config/diff.ts';
 import type { Config, StreamConfig } from './config/schema.ts';
 import { ConfigStore } from './config/store.ts';
-import type { Control } from './contracts/control.ts';
 import { ClearwayError, errorInfo } from './contracts/errors.ts';
 import { createControl } from './control.ts';
 import { createHttpServer, type HttpServer } from './http/server.ts';
@@ -129,17 +128,16 @@ class Parts {
   async open(): Promise<string> {
     const { store, streams, logger, webrtc, hls } = this;
     const config = store.current;
-    const control = createControl({
-      store,
-      streams,
-      restorer: this.restorer,
-      metrics: this.metrics,
-      sourcesFromApi: this.sourcesFromApi,
-    });
-    const jobsOff = config.jobs.enabled ? await this.openJobs(config.jobs, control) : undefined;
+    const jobsOff = config.jobs.enabled ? await this.openJobs(config) : undefined;
     this.http = await createHttpServer({
       config,
-      control,
+      control: createControl({
+        store,
+        streams,
+        restorer: this.restorer,
+        metrics: this.metrics,
+        sourcesFromApi: this.sourcesFromApi,
+      }),
       jobs: this.jobs ?? jobsOff,
       logger,
       metrics: this.metrics,
@@ -181,15 +179,21 @@ class Parts {
   }
 
   /** Live streams run all the same when files cannot be restored; says why not. */
-  private async openJobs(config: Config['jobs'], control: Control): Promise<string | undefined> {
+  private async openJobs({ jobs, restorer: { models } }: Config): Promise<string | undefined> {
     const { restorer, metrics, logger } = this;
-    const tools = createJobTools({
-      restorer,
-      models: () => control.models(),
-      allowedHosts: config.allowedHosts,
-    });
     try {
-      this.jobs = await openJobs({ config, directory: this.jobsDirectory(config), tools, metrics, logger });
+      const tools = await createJobTools({
+        restorer,
+        models: resolve(this.root, models),
+        allowedHosts: jobs.allowedHosts,
+      });
+      this.jobs = await openJobs({
+        config: jobs,
+        directory: this.jobsDirectory(jobs),
+        tools,
+        metrics,
+        logger,
+      });
       return undefined;
     } catch (error) {
       const { message } = errorInfo(error);

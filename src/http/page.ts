@@ -6,7 +6,7 @@ import { PAGE_CSP } from './headers.ts';
 
 const NOT_BUILT = 'The page is not built yet: run `npm run build:web` (npm start does it), then reload.\n';
 
-/** The page from `webRoot` (what Vite built): `/` and `/streams/:name`, and the files they load. */
+/** The page from `webRoot` (what Vite built): `/`, `/streams/:name`, `/files` and `/files/:id`, and the files they load. */
 export async function registerPage(app: FastifyInstance, webRoot: string): Promise<void> {
   const root = resolve(webRoot);
   await app.register(fastifyStatic, {
@@ -32,4 +32,6 @@ export async function registerPage(app: FastifyInstance, webRoot: string): Promi
   };
   app.get('/', page);
   app.get('/streams/:name', page);
+  app.get('/files', page);
+  app.get('/files/:id', page);
 }

@@ -2,7 +2,6 @@ import { access, rename } from 'node:fs/promises';
 import { basename } from 'node:path';
 import type { Readable } from 'node:stream';
 import type { JobsConfig } from '../config/jobs-schema.ts';
-import type { ModelInfo } from '../contracts/control.ts';
 import { ClearwayError } from '../contracts/errors.ts';
 import type { FileInput, FileRequest, FileResult, FileSettings } from '../contracts/file.ts';
 import {
@@ -22,7 +21,7 @@ import {
 } from '../contracts/jobs.ts';
 import type { Logger } from '../telemetry/log.ts';
 import type { JobFolder } from './folder.ts';
-import { jobId } from './identity.ts';
+import { type InstalledModel, jobId } from './identity.ts';
 import { append, type IntakeLimits, measureFile, receive, tooLarge } from './intake.ts';
 import { Janitor } from './janitor.ts';
 import type { JobMeter } from './meter.ts';
@@ -60,7 +59,7 @@ export interface JobTools {
   restore(request: FileRequest, options: RunOptions): Promise<FileResult>;
   frameTimes(path: string): Promise<number[]>;
   frameJpeg(path: string, seconds: number, signal: AbortSignal): Promise<Uint8Array>;
-  models(): ModelInfo[];
+  models: readonly InstalledModel[];
 }
 
 export interface JobServiceOptions {
@@ -182,7 +181,7 @@ export class JobService implements Jobs {
         settings,
         container,
         scope: owner.scope,
-        models: tools.models(),
+        models: tools.models,
       });
       const known = await this.#reusable(id);
       if (known) {
@@ -374,10 +373,8 @@ export class JobService implements Jobs {
 
   #settings(wish: JobWish): FileSettings {
     const { model, crf, codec } = wish;
-    const models = this.#options.tools.models();
-    const usable = models.some(
-      ({ name, kind, error }) => name === model && kind === 'restorer' && error === undefined,
-    );
+    const { models } = this.#options.tools;
+    const usable = models.some(({ name, kind }) => name === model && kind === 'restorer');
     if (model !== 'auto' && model !== 'none' && !usable) {
       throw new ClearwayError(
         'CLEARWAY_MODEL_NOT_FOUND',

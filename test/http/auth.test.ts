@@ -166,7 +166,10 @@ describe('auth', { timeout: 120_000 }, () => {
       assert.match(cookie, /; HttpOnly; SameSite=Strict/);
       const [pair = ''] = cookie.split(';');
       const session = JSON.parse((await get('/api/v1/session', { cookie: pair })).text);
-      assert.deepEqual(session, { auth: true, user: { name: 'ada', role: 'admin', streams: ['*'] } });
+      assert.deepEqual(session, {
+        auth: true,
+        user: { name: 'ada', role: 'admin', streams: ['*'], files: true },
+      });
       assert.equal((await get('/api/v1/streams', { cookie: `other=1; ${pair}` })).status, 200);
 
       const remove = (headers: Record<string, string>) =>

@@ -193,7 +193,7 @@ function routesOf(tree: string): string[] {
       .join('')
       .replaceAll('//', '/')
       .replaceAll(/:(\w+)/g, '{$1}');
-    if (methods === undefined || /^\/(\*|streams\/.*|docs|openapi\.json)?$/.test(path)) return [];
+    if (methods === undefined || /^\/(\*|streams\/.*|files.*|docs|openapi\.json)?$/.test(path)) return [];
     const all = methods.toLowerCase().split(', ');
     const without = refused[path]?.split(' ') ?? (all.includes('get') ? ['head'] : []);
     return all.filter((method) => !without.includes(method)).map((method) => `${method} ${path}`);
