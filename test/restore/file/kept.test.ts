@@ -130,7 +130,7 @@ test('the same in MP4: subtitles become its own kind, and what it cannot hold is
   assert.deepEqual(await readNumbers(path('kept.mp4')), await readNumbers(input));
   // Round trip: the text is still there at its times.
   await runFfmpeg(['-copyts', '-i', path('kept.mp4'), '-map', '0:s:0', path('back.srt')]);
-  await runFfmpeg(['-i', path('subtitles.srt'), path('plain.srt')]);
+  await runFfmpeg(['-copyts', '-i', input, '-map', '0:s:0', path('plain.srt')]);
   assert.equal(await readFile(path('back.srt'), 'utf8'), await readFile(path('plain.srt'), 'utf8'));
 });
 
