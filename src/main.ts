@@ -1,6 +1,7 @@
 import { dirname, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
+import { restore } from './cli/restore.ts';
 import { type Config, configSchema } from './config/schema.ts';
 import { ConfigStore } from './config/store.ts';
 import { ClearwayError, errorInfo } from './contracts/errors.ts';
@@ -18,6 +19,7 @@ Usage: clearway <command> [options]
 
 Commands
   serve            start the gateway (default)
+  restore          restore a video file without a server; clearway restore --help tells more
   doctor           what this host can do, and what is wrong
   models           the installed models, checked
   hash-password    read a password from standard input, print its hash for auth.users
@@ -132,6 +134,7 @@ async function hash(make: (secret: string) => string | Promise<string>): Promise
 }
 
 async function main(): Promise<number> {
+  if (process.argv[2] === 'restore') return restore(process.argv.slice(3), ROOT);
   const { command, values } = readOptions();
   if (values.version) {
     const { default: manifest } = await import('../package.json', { with: { type: 'json' } });
