@@ -161,15 +161,13 @@ describe('auth', { timeout: 120_000 }, () => {
 
     it('gives a cookie that scripts cannot read and other sites do not send', async () => {
       const response = await login('ada', 'correct horse');
-      assert.deepEqual((await answer(response)).body.user, { name: 'ada', role: 'admin', streams: ['*'] });
+      const user = { name: 'ada', role: 'admin', streams: ['*'], files: true };
+      assert.deepEqual((await answer(response)).body.user, user);
       const cookie = response.headers.get('set-cookie') ?? '';
       assert.match(cookie, /; HttpOnly; SameSite=Strict/);
       const [pair = ''] = cookie.split(';');
       const session = JSON.parse((await get('/api/v1/session', { cookie: pair })).text);
-      assert.deepEqual(session, {
-        auth: true,
-        user: { name: 'ada', role: 'admin', streams: ['*'], files: true },
-      });
+      assert.deepEqual(session, { auth: true, user });
       assert.equal((await get('/api/v1/streams', { cookie: `other=1; ${pair}` })).status, 200);
 
       const remove = (headers: Record<string, string>) =>
