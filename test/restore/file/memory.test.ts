@@ -1,0 +1,62 @@
+import assert from 'node:assert/strict';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { PictureRestorer } from '../../../src/restore/file/picture-restorer.ts';
+import { Inference } from '../../../src/restore/inference.ts';
+import { pictureBytes } from '../../../src/restore/picture.ts';
+import { temporaryDirectory } from '../../support/ffmpeg.ts';
+import { NUMBERED, readNumbers, renderNumbered } from '../../support/numbered.ts';
+import { FIXTURE_MODELS, startRestoring } from '../../support/restoring.ts';
+
+const WIDTH = 1280;
+const HEIGHT = 720;
+/** The model `hungry` runs out of memory over a picture larger than this. */
+const HUNGRY = 640 * 384;
+
+test('out of memory halves the tile and goes on, and later pictures begin with tiles that fit', async () => {
+  const inference = new Inference({ models: FIXTURE_MODELS, provider: 'cpu', threads: 1 }, (error) => {
+    throw error;
+  });
+  await inference.ready;
+  try {
+    await using restorer = new PictureRestorer(
+      inference,
+      'hungry',
+      0,
+      { strength: 1, smoothing: 0 },
+      { width: WIDTH, height: HEIGHT },
+      { most: 1e9, now: () => 1e9 },
+    );
+    for (let n = 0; n < 3; n++) {
+      const picture = new Uint8Array(pictureBytes(WIDTH, HEIGHT)).fill(100);
+      const finished: Uint8Array[] = [];
+      for await (const { picture: out } of restorer.next(picture.buffer, n))
+        finished.push(new Uint8Array(out));
+      assert.equal(finished.length, 1);
+      assert.ok(
+        finished[0]!.every((sample) => sample === 110),
+        'every sample was restored, once',
+      );
+      assert.ok(restorer.tileLimit <= HUNGRY, `${restorer.tileLimit} samples`);
+    }
+  } finally {
+    await inference.close();
+  }
+});
+
+test('a file whose pictures do not fit is restored in tiles, none of it missing', async () => {
+  await using restoring = await startRestoring();
+  await using directory = await temporaryDirectory();
+  const input = await renderNumbered(join(directory.path, 'in.mp4'), {
+    seconds: 1,
+    filter: `scale=${NUMBERED.width * 5}:${NUMBERED.height * 10}:flags=neighbor`,
+  });
+  const output = join(directory.path, 'out.mp4');
+  const { frames } = await restoring.restore(input, output, { model: 'hungry' });
+  assert.equal(frames, 25);
+  const numbers = await readNumbers(output, { width: NUMBERED.width * 5, height: NUMBERED.height * 10 });
+  assert.deepEqual(
+    numbers.map(({ number }) => number),
+    Array.from({ length: 25 }, (_, n) => n),
+  );
+});
