@@ -1,33 +1,12 @@
 import type { StreamStatus } from '../../contracts/stream.ts';
 import { ApiError, api, type CameraSettings } from '../core/api.ts';
 import { type Context, mayEdit } from '../core/context.ts';
+import { slider } from '../core/controls.ts';
 import { h, setText, uid } from '../core/dom.ts';
+import { sentence } from '../core/state.ts';
 import { SettingsSync } from './settings-sync.ts';
 
 type Live = Pick<CameraSettings, 'model' | 'strength' | 'smoothing'>;
-
-/** One slider 0..100 for a setting 0..1. */
-function slider(label: string, low: string, high: string) {
-  const id = uid('slider');
-  const output = h('output', { for: id });
-  const input = h('input', { id, type: 'range', min: 0, max: 100, step: 1, disabled: true });
-  const element = h(
-    'div',
-    { class: 'slider' },
-    h('label', { for: id }, label),
-    output,
-    input,
-    h('div', { class: 'slider-ends', 'aria-hidden': 'true' }, h('span', {}, low), h('span', {}, high)),
-  );
-  const show = (value: number): void => {
-    const whole = Math.round(value * 100);
-    input.value = String(whole);
-    input.style.setProperty('--value', `${whole}%`);
-    input.setAttribute('aria-valuetext', `${whole} %`);
-    setText(output, `${whole} %`);
-  };
-  return { element, input, show };
-}
 
 /** Model, strength and smoothing, applied while the picture runs. */
 export class Controls {
@@ -77,7 +56,7 @@ export class Controls {
 
   update(status: StreamStatus): void {
     const { restoration } = status;
-    setText(this.#reason, restoration?.reason ?? '');
+    setText(this.#reason, sentence(restoration?.reason ?? ''));
     this.#reason.hidden = restoration === undefined;
     // What another page or the file changed; the model may be `auto`, which only the settings say.
     if (restoration) {

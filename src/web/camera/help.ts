@@ -1,6 +1,6 @@
-import { h } from '../core/dom.ts';
+import { type Keys, openHelp } from '../core/help.ts';
 
-const KEYS: [string[], string][] = [
+const KEYS: Keys = [
   [['←', '→'], 'Move the divider by 1 %'],
   [['Page Up', 'Page Down'], 'Move the divider by 10 %'],
   [['Home', 'End'], 'All restored, all camera'],
@@ -14,28 +14,7 @@ const KEYS: [string[], string][] = [
   [['?'], 'This list'],
 ];
 
-/** The keys of the camera page; Escape closes it. */
-export function openHelp(): void {
-  const dialog = h(
-    'dialog',
-    { class: 'sheet help', 'aria-label': 'Keys' },
-    h('h2', {}, 'Keys'),
-    h(
-      'dl',
-      {},
-      ...KEYS.map(([keys, what]) =>
-        h('div', {}, h('dt', {}, ...keys.map((key) => h('kbd', {}, key))), h('dd', {}, what)),
-      ),
-    ),
-    h('p', { class: 'hint' }, 'Drag anywhere on the picture to move the divider; a double click centres it.'),
-    h(
-      'div',
-      { class: 'dialog-actions' },
-      h('span', { class: 'gap' }),
-      h('button', { class: 'button', type: 'button', onclick: () => dialog.close() }, 'Close'),
-    ),
-  );
-  dialog.addEventListener('close', () => dialog.remove());
-  document.body.append(dialog);
-  dialog.showModal();
+/** The keys of the camera page. */
+export function openCameraHelp(): void {
+  openHelp(KEYS, 'Drag anywhere on the picture to move the divider; a double click centres it.');
 }

@@ -1,12 +1,12 @@
 import type { Rendition } from '../../contracts/media.ts';
 import type { StreamStatus } from '../../contracts/stream.ts';
 import type { Context } from '../core/context.ts';
+import { Divider } from '../core/divider.ts';
 import { h, setText } from '../core/dom.ts';
 import { ms } from '../core/format.ts';
 import { badge, causeOf, hasPicture } from '../core/state.ts';
 import { Player, type PlayerStatus } from '../player/player.ts';
 import { Picture } from './compare.ts';
-import { Divider } from './divider.ts';
 import { Toolbar } from './toolbar.ts';
 
 const REPORT_EVERY = 2_000;
@@ -66,8 +66,11 @@ export class Stage {
     this.#picture.canvas.setAttribute('role', 'img');
     this.#picture.canvas.setAttribute('aria-label', `Live picture of ${name}`);
     this.#surface = h('div', { class: 'picture', 'data-shows': 'compare', 'data-empty': true });
-    this.#divider = new Divider(this.#surface, (position) => {
-      this.#picture.position = position;
+    this.#divider = new Divider(this.#surface, {
+      before: 'camera',
+      moved: (position) => {
+        this.#picture.position = position;
+      },
     });
     this.#surface.append(
       videos,
@@ -140,7 +143,9 @@ export class Stage {
     setText(this.#overlayTitle, overlay?.title ?? '');
     setText(this.#overlayText, overlay?.text ?? '');
     if (status !== undefined) this.#badge.set(status.state);
-    setText(this.#restoredTag, status?.restoration?.model === 'none' ? 'passed through' : 'restored');
+    const passed = status?.restoration?.model === 'none';
+    setText(this.#restoredTag, passed ? 'passed through' : 'restored');
+    this.#restoredTag.dataset.passed = String(passed);
     const shape = status?.restoration ?? status?.input;
     if (shape !== undefined && !this.#hadPicture) this.#shape(shape.width, shape.height);
     const { protocol, why } = this.#status;

@@ -1,7 +1,8 @@
 import { RENDITIONS, type Rendition } from '../../contracts/media.ts';
-import { h, setText, uid } from '../core/dom.ts';
-import { type IconName, icon } from '../core/icons.ts';
-import { openHelp } from './help.ts';
+import { type Choice, type IconButton, iconButton, segmented } from '../core/controls.ts';
+import { h } from '../core/dom.ts';
+import { icon } from '../core/icons.ts';
+import { openCameraHelp } from './help.ts';
 import { PictureInPicture } from './pip.ts';
 
 export interface ToolbarOptions {
@@ -15,35 +16,11 @@ export interface ToolbarOptions {
 
 const MODE_WORDS: Record<Rendition, string> = { compare: 'Compare', restored: 'Restored', source: 'Camera' };
 
-interface IconButton {
-  element: HTMLButtonElement;
-  show(name: IconName, label: string, pressed?: boolean): void;
-}
-
-function iconButton(name: IconName, label: string, onclick: () => void): IconButton {
-  const text = h('span', { class: 'sr' }, label);
-  const element = h(
-    'button',
-    { class: 'icon-button', type: 'button', title: label, onclick },
-    icon(name),
-    text,
-  );
-  return {
-    element,
-    show(next, said, pressed) {
-      element.replaceChildren(icon(next), text);
-      element.title = said;
-      setText(text, said);
-      if (pressed !== undefined) element.setAttribute('aria-pressed', String(pressed));
-    },
-  };
-}
-
 /** Mode, sound, still, picture in picture, full screen, help. */
 export class Toolbar {
   readonly element: HTMLElement;
   readonly #options: ToolbarOptions;
-  readonly #radios = new Map<Rendition, HTMLInputElement>();
+  readonly #modes: Choice<Rendition>;
   readonly #still: HTMLAnchorElement;
   readonly #pip: PictureInPicture;
   readonly #mute: IconButton;
@@ -56,18 +33,11 @@ export class Toolbar {
   constructor(options: ToolbarOptions) {
     this.#options = options;
     this.#pip = new PictureInPicture(options.canvas);
-    const group = uid('mode');
-    const modes = RENDITIONS.toSorted((a, b) => (a === 'compare' ? -1 : b === 'compare' ? 1 : 0)).map(
-      (mode) => {
-        const radio = h('input', {
-          type: 'radio',
-          name: group,
-          value: mode,
-          onchange: () => options.mode(mode),
-        });
-        this.#radios.set(mode, radio);
-        return h('label', {}, radio, h('span', {}, MODE_WORDS[mode]));
-      },
+    const modes = RENDITIONS.toSorted((a, b) => (a === 'compare' ? -1 : b === 'compare' ? 1 : 0));
+    this.#modes = segmented(
+      'What to show',
+      modes.map((mode) => [mode, MODE_WORDS[mode]] as const),
+      (mode) => options.mode(mode),
     );
     this.#mute = iconButton('mute', 'Sound is off (m)', () => this.#setMuted(!this.#muted));
     this.#volume = h('input', {
@@ -90,13 +60,13 @@ export class Toolbar {
     pip.element.hidden = !this.#pip.possible;
     this.#full = iconButton('full', 'Full screen (f)', () => void this.#toggleFull());
     this.#full.element.hidden = !document.fullscreenEnabled;
-    const help = iconButton('help', 'Keys (?)', openHelp);
+    const help = iconButton('help', 'Keys (?)', openCameraHelp);
     help.element.classList.add('keyboard-only');
     pip.element.classList.add('keyboard-only');
     this.element = h(
       'div',
       { class: 'toolbar', role: 'toolbar', 'aria-label': 'Picture controls' },
-      h('div', { class: 'segmented', role: 'radiogroup', 'aria-label': 'What to show' }, ...modes),
+      this.#modes.element,
       h('span', { class: 'gap' }),
       this.#mute.element,
       this.#volume,
@@ -117,8 +87,7 @@ export class Toolbar {
 
   showMode(mode: Rendition): void {
     this.#mode = mode;
-    const radio = this.#radios.get(mode);
-    if (radio) radio.checked = true;
+    this.#modes.show(mode);
     this.#stamp();
   }
 
@@ -128,7 +97,7 @@ export class Toolbar {
       d: () => this.#still.click(),
       p: () => void this.#pip.toggle(),
       f: () => void this.#toggleFull(),
-      '?': openHelp,
+      '?': openCameraHelp,
     };
     keys[key]?.();
     return key in keys;

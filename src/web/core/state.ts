@@ -17,14 +17,18 @@ export const hasPicture = (status: StreamStatus | undefined): boolean =>
 /** The cause in words, with the time of the next attempt where there is one. */
 export function causeOf(status: StreamStatus, now = Date.now()): string {
   const words = status.error?.message ?? status.cause;
-  const said = words.charAt(0).toUpperCase() + words.slice(1);
+  const said = capital(words);
   if (status.state !== 'backoff' || status.retryAt === undefined) return said;
   const seconds = Math.ceil((Date.parse(status.retryAt) - now) / 1000);
   if (!(seconds > 0)) return `${sentence(said)} Trying now.`;
   return `${sentence(said)} Next try in ${seconds} s.`;
 }
 
-const sentence = (text: string): string => (/[.!?]$/.test(text) ? text : `${text}.`);
+const capital = (text: string): string => text.charAt(0).toUpperCase() + text.slice(1);
+
+/** What the gateway says, as a sentence. */
+export const sentence = (text: string): string =>
+  text === '' || /[.!?]$/.test(text) ? capital(text) : `${capital(text)}.`;
 
 /** Share of published frames that were restored, 0..1; undefined before the first frame. */
 export function restoredShare({ frames }: StreamStatus): number | undefined {

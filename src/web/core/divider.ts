@@ -1,7 +1,16 @@
-import { h } from '../core/dom.ts';
+import { h } from './dom.ts';
 
 const STEP = 1;
 const PAGE = 10;
+
+export interface DividerOptions {
+  /** What is left of the divider, in a word. */
+  before: string;
+  /** Position 0..1 from the left, also once at the start. */
+  moved(position: number): void;
+  /** Whether a drag that begins beside the divider moves it, too. */
+  anywhere?(): boolean;
+}
 
 /**
  * The before/after divider: an ARIA slider over the picture. Drag anywhere on `surface`; arrow keys, Page Up/Down,
@@ -10,13 +19,12 @@ const PAGE = 10;
 export class Divider {
   readonly element: HTMLElement;
   readonly #surface: HTMLElement;
-  readonly #moved: (position: number) => void;
+  readonly #options: DividerOptions;
   #percent = 50;
 
-  /** `moved` gets the position 0..1 from the left, also once at the start. */
-  constructor(surface: HTMLElement, moved: (position: number) => void) {
+  constructor(surface: HTMLElement, options: DividerOptions) {
     this.#surface = surface;
-    this.#moved = moved;
+    this.#options = options;
     this.element = h(
       'div',
       {
@@ -64,8 +72,11 @@ export class Divider {
     this.#surface.style.setProperty('--divider', `${this.#percent}%`);
     this.#surface.dataset.near = whole < 16 ? 'left' : whole > 84 ? 'right' : '';
     this.element.setAttribute('aria-valuenow', String(whole));
-    this.element.setAttribute('aria-valuetext', `${whole} % camera, ${100 - whole} % restored`);
-    this.#moved(this.#percent / 100);
+    this.element.setAttribute(
+      'aria-valuetext',
+      `${whole} % ${this.#options.before}, ${100 - whole} % restored`,
+    );
+    this.#options.moved(this.#percent / 100);
   }
 
   #isControl(target: EventTarget | null): boolean {
@@ -74,6 +85,8 @@ export class Divider {
 
   #grab(event: PointerEvent): void {
     if (this.element.hidden || event.button !== 0 || this.#isControl(event.target)) return;
+    const { anywhere = () => true } = this.#options;
+    if (!anywhere() && !(event.target instanceof Node && this.element.contains(event.target))) return;
     const surface = this.#surface;
     // Touches wait for a horizontal move: a vertical one scrolls the page (touch-action: pan-y).
     if (event.pointerType === 'mouse') this.#follow(event);
