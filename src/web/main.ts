@@ -4,14 +4,33 @@ import type { Context, View } from './core/context.ts';
 import { h } from './core/dom.ts';
 import { Events } from './core/events.ts';
 import { Store } from './core/store.ts';
+import { compareView } from './files/compare.ts';
+import { filesView } from './files/files.ts';
+import { Jobs } from './files/jobs.ts';
+import { Uploads } from './files/uploads.ts';
 import { loginView } from './login.ts';
 import { Shell } from './shell.ts';
 import { wallView } from './wall/wall.ts';
 
 const store = new Store();
+const jobs = new Jobs();
+const uploads = new Uploads({
+  accepted(job) {
+    jobs.put(job);
+    shell.toast(
+      job.state === 'done'
+        ? `${job.name} was restored like this before: here it is.`
+        : `${job.name} is on its way.`,
+    );
+  },
+  signedOut: () => void checkSession(),
+});
 const shell = new Shell(document.getElementById('app')!);
 const events = new Events({
-  event: (event) => store.apply(event),
+  event: (event) => {
+    store.apply(event);
+    jobs.apply(event);
+  },
   connected: (connected) => {
     store.setConnected(connected);
     shell.setConnected(connected);
@@ -25,6 +44,8 @@ let session: Session = { auth: false };
 
 const context = (): Context => ({
   store,
+  jobs,
+  uploads,
   events,
   session,
   navigate,
@@ -39,12 +60,19 @@ function show(next: View): void {
   shell.show(next.element);
 }
 
+/** Paths that are views of this page; every other link leaves it. */
+const OURS = /^\/(?:$|streams\/|files(?:\/|$))/;
+
 function route(): void {
   const name = /^\/streams\/([^/]+)\/?$/.exec(location.pathname)?.[1];
+  const file = /^\/files\/([^/]+)\/?$/.exec(location.pathname)?.[1];
   shell.setUser(session, signOut);
+  shell.setPlace(location.pathname.startsWith('/files') ? 'files' : 'cameras');
   if (session.auth && session.user === undefined) show(loginView(() => void start()));
   else if (name !== undefined) show(cameraView(context(), decodeURIComponent(name)));
   else if (location.pathname === '/') show(wallView(context()));
+  else if (file !== undefined) show(compareView(context(), decodeURIComponent(file)));
+  else if (/^\/files\/?$/.test(location.pathname)) show(filesView(context()));
   else {
     const home = h('a', { href: '/' }, 'All cameras');
     const text = h('p', {}, 'There is no such page. ', home);
@@ -103,8 +131,7 @@ document.addEventListener('click', (event) => {
   const link = event.target instanceof Element ? event.target.closest('a') : null;
   if (link === null || link.target !== '' || link.hasAttribute('download')) return;
   const url = new URL(link.href);
-  if (url.origin !== location.origin || !(url.pathname === '/' || url.pathname.startsWith('/streams/')))
-    return;
+  if (url.origin !== location.origin || !OURS.test(url.pathname)) return;
   if (url.hash !== '' && url.pathname === location.pathname) return;
   event.preventDefault();
   navigate(url.pathname);

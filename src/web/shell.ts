@@ -10,6 +10,11 @@ const LOST_AFTER_MS = 1_200;
 /** The frame around every view: wordmark, connection, theme, who is signed in, and brief messages. */
 export class Shell {
   readonly #main = h('main', { id: 'main', tabindex: -1 });
+  readonly #places = {
+    cameras: h('a', { href: '/' }, 'Cameras'),
+    files: h('a', { href: '/files' }, 'Files'),
+  };
+  readonly #nav = h('nav', { class: 'places', 'aria-label': 'Main' }, ...Object.values(this.#places));
   readonly #link = h('span', { class: 'link-state', 'data-up': 'wait' });
   readonly #linkText = h('span');
   readonly #user = h('span', { class: 'user' });
@@ -28,7 +33,8 @@ export class Shell {
         mark(),
         h('b', {}, 'Clearway'),
       ),
-      h('div', { class: 'crumbs', id: 'crumbs' }),
+      this.#nav,
+      h('span', { class: 'gap' }),
       this.#link,
       this.#user,
       themeButton(),
@@ -42,10 +48,21 @@ export class Shell {
   }
 
   setConnected(connected: boolean): void {
-    clearTimeout(this.#lost);
-    if (connected) this.#setLink('yes', 'Connected');
-    else {
+    if (connected) {
+      clearTimeout(this.#lost);
+      this.#lost = 0;
+      this.#setLink('yes', 'Connected');
+    } else if (this.#lost === 0) {
+      // Every attempt that fails says so again; the first began the loss.
       this.#lost = window.setTimeout(() => this.#setLink('no', 'Gateway lost, reconnecting'), LOST_AFTER_MS);
+    }
+  }
+
+  /** Says which part of the page is open. */
+  setPlace(place: 'cameras' | 'files'): void {
+    for (const [name, link] of Object.entries(this.#places)) {
+      if (name === place) link.setAttribute('aria-current', 'page');
+      else link.removeAttribute('aria-current');
     }
   }
 
@@ -53,6 +70,7 @@ export class Shell {
     const { user } = session;
     const hidden = session.auth && user === undefined;
     this.#link.hidden = hidden;
+    this.#nav.hidden = hidden;
     if (user === undefined) {
       this.#user.replaceChildren();
       return;

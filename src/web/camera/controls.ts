@@ -3,6 +3,7 @@ import { ApiError, api, type CameraSettings } from '../core/api.ts';
 import { type Context, mayEdit } from '../core/context.ts';
 import { slider } from '../core/controls.ts';
 import { h, setText, uid } from '../core/dom.ts';
+import { modelOptions } from '../core/models.ts';
 import { sentence } from '../core/state.ts';
 import { SettingsSync } from './settings-sync.ts';
 
@@ -71,20 +72,11 @@ export class Controls {
 
   async #load(): Promise<void> {
     const [models, stream] = await Promise.allSettled([api.models(), api.stream(this.#name)]);
-    const option = (value: string, text: string, disabled = false) => h('option', { value, disabled }, text);
-    const restorers = (models.status === 'fulfilled' ? models.value : []).filter(
-      ({ kind, name }) => kind === 'restorer' && name !== 'auto' && name !== 'none',
-    );
     this.#model.replaceChildren(
-      option('auto', 'Automatic: the best this host sustains'),
-      ...restorers.map(({ name, description, error }) =>
-        option(
-          name,
-          error === undefined ? (description ? `${name}: ${description}` : name) : `${name} (not usable)`,
-          error !== undefined,
-        ),
+      ...modelOptions(
+        models.status === 'fulfilled' ? models.value : [],
+        'Automatic: the best this host sustains',
       ),
-      option('none', 'None: the picture passes through'),
     );
     if (stream.status === 'fulfilled') {
       const { settings, restoration } = stream.value;

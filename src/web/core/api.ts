@@ -1,5 +1,6 @@
 import type { ModelInfo } from '../../contracts/control.ts';
 import type { ErrorCode } from '../../contracts/errors.ts';
+import type { JobLimits, JobSettings, JobStatus } from '../../contracts/jobs.ts';
 import type { StreamStatus } from '../../contracts/stream.ts';
 
 /** What a person can set on a camera; the same names as in clearway.yml. */
@@ -22,8 +23,16 @@ export interface Session {
     role: 'read' | 'admin';
     /** The streams the role is about; `*` is every one. */
     streams?: string[];
+    /** Whether the person may restore files. */
+    files?: boolean;
   };
 }
+
+/** How files are to be restored; what is left out is as the gateway has it by default. */
+export type FileChoices = Partial<Omit<JobSettings, 'container'>>;
+
+/** A file to restore: one that was uploaded, or one the gateway fetches. */
+export type JobRequest = FileChoices & { name?: string } & ({ upload: string } | { url: string });
 
 /** An answer that was not the one wanted: problem+json in words, or no answer at all (`status` 0). */
 export class ApiError extends Error {
@@ -41,21 +50,32 @@ export class ApiError extends Error {
   }
 }
 
-/** Reads an error answer (RFC 9457) into words. */
-export async function problemOf(response: Response): Promise<ApiError> {
-  const body: unknown = await response.json().catch(() => undefined);
+/** An error answer (RFC 9457) in words. */
+export function problemFrom(status: number, text: string, retryAfter?: string | null): ApiError {
+  let body: unknown;
+  try {
+    body = JSON.parse(text);
+  } catch {
+    // Not the gateway's own words; a proxy may have answered.
+  }
   const { code, detail, title } = (typeof body === 'object' && body !== null ? body : {}) as {
     code?: ErrorCode;
     detail?: string;
     title?: string;
   };
-  const after = Number(response.headers.get('retry-after'));
+  const after = Number(retryAfter);
   return new ApiError(
-    response.status,
+    status,
     code ?? 'CLEARWAY_INTERNAL',
-    detail ?? title ?? `The gateway answered ${response.status}.`,
+    detail ?? title ?? `The gateway answered ${status}.`,
     Number.isFinite(after) && after > 0 ? after : undefined,
   );
+}
+
+/** Reads an error answer into words. */
+export async function problemOf(response: Response): Promise<ApiError> {
+  const text = await response.text().catch(() => '');
+  return problemFrom(response.status, text, response.headers.get('retry-after'));
 }
 
 /** fetch that throws ApiError for every answer outside 2xx and for none at all. */
@@ -80,6 +100,7 @@ async function json<T>(method: string, path: string, body?: unknown): Promise<T>
   return response.status === 204 ? (undefined as T) : ((await response.json()) as T);
 }
 
+const jobAt = (id: string): string => `/restore/jobs/${encodeURIComponent(id)}`;
 const at = (name: string): string => `/api/v1/streams/${encodeURIComponent(name)}`;
 
 export const api = {
@@ -94,4 +115,10 @@ export const api = {
   update: (name: string, patch: Partial<CameraSettings>) => json<StreamStatus>('PATCH', at(name), patch),
   remove: (name: string) => json<void>('DELETE', at(name)),
   models: () => json<ModelInfo[]>('GET', '/api/v1/models'),
+  jobs: () => json<{ jobs: JobStatus[]; limits: JobLimits }>('GET', '/restore/jobs'),
+  job: (id: string) => json<JobStatus>('GET', jobAt(id)),
+  restore: (file: JobRequest) => json<JobStatus>('POST', '/restore/video', file),
+  /** Cancels a job that is not over; removes one that is, with its files. */
+  endJob: (id: string) => json<JobStatus | undefined>('DELETE', jobAt(id)),
+  frameTimes: (job: JobStatus) => json<{ times: number[] }>('GET', job.urls.frames),
 };

@@ -1,3 +1,5 @@
+import type { Jobs } from '../files/jobs.ts';
+import type { Uploads } from '../files/uploads.ts';
 import type { Session } from './api.ts';
 import type { Events } from './events.ts';
 import type { Store } from './store.ts';
@@ -5,6 +7,8 @@ import type { Store } from './store.ts';
 /** What every view is given. */
 export interface Context {
   store: Store;
+  jobs: Jobs;
+  uploads: Uploads;
   events: Events;
   session: Session;
   navigate(path: string): void;
@@ -25,4 +29,9 @@ export function mayEdit({ session }: Context, name?: string): boolean {
   if (!session.auth) return true;
   const { role, streams = ['*'] } = session.user ?? { role: 'read' };
   return role === 'admin' && (name === undefined || streams.includes('*') || streams.includes(name));
+}
+
+/** Whether the person may have files restored. */
+export function mayRestore({ session }: Context): boolean {
+  return !session.auth || session.user?.files === true;
 }

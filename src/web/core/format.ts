@@ -51,3 +51,32 @@ export function codec(name: string): string {
   };
   return known[name.toLowerCase()] ?? name.toUpperCase();
 }
+
+/** Bytes as `640 KB`, `12.4 MB` or `3.1 GB`, in powers of 1000 as file managers count. */
+export function bytes(value: number): string {
+  const units = ['bytes', 'KB', 'MB', 'GB', 'TB'];
+  let unit = 0;
+  while (value >= 999.5 && unit < units.length - 1) {
+    value /= 1000;
+    unit++;
+  }
+  return `${unit < 2 || value >= 99.95 ? value.toFixed(0) : value.toFixed(1)} ${units[unit]}`;
+}
+
+/** A duration in words: `8 s`, `1 min 24 s`, `2 h 5 min`. */
+export function duration(seconds: number): string {
+  const s = Math.max(0, Math.round(seconds));
+  const [small, large] = s < 3600 ? [s, 'min'] : [Math.round(s / 60), 'h'];
+  const [whole, rest, unit] = [Math.floor(small / 60), small % 60, s < 3600 ? 's' : 'min'];
+  if (whole === 0) return `${rest} ${unit}`;
+  return rest === 0 ? `${whole} ${large}` : `${whole} ${large} ${rest} ${unit}`;
+}
+
+/** A place in a video: `0:04.80`, `1:02:03.40`. */
+export function timecode(seconds: number): string {
+  const hundredths = Math.max(0, Math.floor(seconds * 100 + 1e-6));
+  const two = (value: number): string => String(value).padStart(2, '0');
+  const minutes = Math.floor(hundredths / 6000);
+  const rest = `${two(Math.floor(hundredths / 100) % 60)}.${two(hundredths % 100)}`;
+  return minutes < 60 ? `${minutes}:${rest}` : `${Math.floor(minutes / 60)}:${two(minutes % 60)}:${rest}`;
+}

@@ -1,0 +1,213 @@
+import { h } from '../core/dom.ts';
+import { nearest } from './frame-times.ts';
+import type { Pair, Side } from './pair-picture.ts';
+
+const SIDES: readonly Side[] = ['source', 'restored'];
+/** Pictures of each side kept until the other side has the same frame. */
+const KEPT = 6;
+const TICK_MS = 200;
+/** Seconds apart from which the source is moved rather than hurried. */
+const FAR = 0.3;
+/** How long both may play without one common frame. */
+const PATIENCE_MS = 3_000;
+
+export interface InStepHandlers {
+  /** Frame `n` of both is there. The pictures stay as they are until the next call. */
+  pair(pair: Pair, n: number): void;
+  ended(): void;
+  /** This browser cannot play the two, for a reason in words. */
+  failed(why: string): void;
+}
+
+interface Slot {
+  n: number;
+  canvas: HTMLCanvasElement;
+}
+
+/**
+ * Plays the original and the restored file together. Both run freely, close to each other; only frames that both have
+ * shown, the same by number, are given out, so what is compared is always one frame.
+ */
+export class InStep {
+  /** Must be in the document, so that frames keep coming. */
+  readonly element: HTMLElement;
+  readonly #urls: Record<Side, string>;
+  readonly #times: readonly number[];
+  readonly #handlers: InStepHandlers;
+  readonly #videos: Record<Side, HTMLVideoElement>;
+  readonly #slots: Record<Side, Slot[]> = { source: [], restored: [] };
+  #ready: Promise<void> | undefined;
+  #tick = 0;
+  #playing = false;
+  /** Counts calls of play: what an earlier one still waits for is void. */
+  #turn = 0;
+  #last = -1;
+  #lastAt = 0;
+
+  static get possible(): boolean {
+    return 'requestVideoFrameCallback' in HTMLVideoElement.prototype;
+  }
+
+  constructor(urls: Record<Side, string>, times: readonly number[], handlers: InStepHandlers) {
+    this.#urls = urls;
+    this.#times = times;
+    this.#handlers = handlers;
+    const video = (): HTMLVideoElement => h('video', { muted: true, playsinline: true, preload: 'auto' });
+    this.#videos = { source: video(), restored: video() };
+    this.#videos.source.muted = true;
+    this.#videos.restored.addEventListener('ended', () => {
+      if (this.#playing) handlers.ended();
+    });
+    this.element = h('div', { class: 'videos', 'aria-hidden': 'true' }, ...Object.values(this.#videos));
+  }
+
+  set muted(muted: boolean) {
+    this.#videos.restored.muted = muted;
+  }
+
+  /** Plays from frame `n` on. */
+  async play(n: number): Promise<void> {
+    this.#playing = true;
+    const turn = ++this.#turn;
+    const over = (): boolean => turn !== this.#turn || !this.#playing;
+    try {
+      this.#ready ??= this.#open();
+      await this.#ready;
+      if (over()) return;
+      this.#last = n - 1;
+      for (const side of SIDES) for (const slot of this.#slots[side]) slot.n = -1;
+      await Promise.all(SIDES.map((side) => seek(this.#videos[side], this.#inside(n))));
+      if (over()) return;
+      for (const side of SIDES) this.#follow(side, turn);
+      await Promise.all(SIDES.map((side) => this.#videos[side].play()));
+    } catch (error) {
+      if (!over()) this.#fail(error instanceof Error ? error.message : String(error));
+      return;
+    }
+    if (over()) return;
+    this.#lastAt = performance.now();
+    clearInterval(this.#tick);
+    this.#tick = window.setInterval(() => this.#keepTogether(), TICK_MS);
+  }
+
+  pause(): void {
+    this.#playing = false;
+    this.#halt();
+  }
+
+  close(): void {
+    this.pause();
+    for (const video of Object.values(this.#videos)) {
+      video.removeAttribute('src');
+      video.load();
+    }
+  }
+
+  #halt(): void {
+    clearInterval(this.#tick);
+    for (const video of Object.values(this.#videos)) video.pause();
+  }
+
+  #fail(why: string): void {
+    this.pause();
+    this.#handlers.failed(why);
+  }
+
+  /** A moment in the middle of frame `n`, which a seek cannot round away. */
+  #inside(n: number): number {
+    const at = this.#times[n] ?? 0;
+    return (at + (this.#times[n + 1] ?? at + 0.02)) / 2;
+  }
+
+  async #open(): Promise<void> {
+    await Promise.all(
+      SIDES.map(
+        (side) =>
+          new Promise<void>((resolve, reject) => {
+            const video = this.#videos[side];
+            const which = side === 'source' ? 'original' : 'result';
+            video.onerror = () => reject(new Error(`This browser does not play the ${which}.`));
+            video.onloadeddata = () => {
+              // Sound alone, of a codec whose pictures are unknown here.
+              if (video.videoWidth === 0) reject(new Error(`This browser shows no picture of the ${which}.`));
+              else resolve();
+            };
+            video.src = this.#urls[side];
+          }),
+      ),
+    );
+    for (const side of SIDES) {
+      this.#videos[side].onerror = () => this.#playing && this.#fail('The video broke off.');
+    }
+  }
+
+  #follow(side: Side, turn: number): void {
+    const video = this.#videos[side];
+    video.requestVideoFrameCallback((_now, { mediaTime }) => {
+      if (!this.#playing || turn !== this.#turn) return;
+      this.#follow(side, turn);
+      this.#keep(side, nearest(this.#times, mediaTime));
+    });
+  }
+
+  #keep(side: Side, n: number): void {
+    if (n <= this.#last) return;
+    const slots = this.#slots[side];
+    const video = this.#videos[side];
+    let slot: Slot | undefined;
+    if (slots.length < KEPT) {
+      slot = { n: -1, canvas: document.createElement('canvas') };
+      slots.push(slot);
+    } else {
+      // The oldest, but never what is shown.
+      for (const candidate of slots) {
+        if (candidate.n !== this.#last && (slot === undefined || candidate.n < slot.n)) slot = candidate;
+      }
+    }
+    if (slot === undefined) return;
+    const { canvas } = slot;
+    if (canvas.width !== video.videoWidth || canvas.height !== video.videoHeight) {
+      canvas.width = video.videoWidth;
+      canvas.height = video.videoHeight;
+    }
+    canvas.getContext('2d', { alpha: false })?.drawImage(video, 0, 0);
+    slot.n = n;
+    const other = this.#slots[side === 'source' ? 'restored' : 'source'].find((kept) => kept.n === n);
+    if (other === undefined) return;
+    this.#last = n;
+    this.#lastAt = performance.now();
+    const [source, restored] = side === 'source' ? [canvas, other.canvas] : [other.canvas, canvas];
+    this.#handlers.pair({ source, restored }, n);
+  }
+
+  #keepTogether(): void {
+    const { source, restored } = this.#videos;
+    // Sound may go on after the last picture.
+    if (this.#last >= this.#times.length - 1 || source.ended) {
+      this.#handlers.ended();
+      return;
+    }
+    const stuck = SIDES.some((side) => this.#videos[side].readyState < HTMLMediaElement.HAVE_FUTURE_DATA);
+    if (stuck || document.hidden) this.#lastAt = performance.now();
+    // Who waits for data is waited for.
+    for (const video of [source, restored]) {
+      const waits = video.readyState < HTMLMediaElement.HAVE_FUTURE_DATA;
+      if (stuck && !waits) video.pause();
+      else if (!stuck && video.paused && !video.ended) void video.play().catch(() => undefined);
+    }
+    const lag = restored.currentTime - source.currentTime;
+    if (Math.abs(lag) > FAR && !source.ended && !source.seeking) source.currentTime = restored.currentTime;
+    else source.playbackRate = Math.min(1.25, Math.max(0.75, 1 + lag * 2));
+    if (performance.now() - this.#lastAt > PATIENCE_MS) {
+      this.#fail('Original and result could not be kept together here.');
+    }
+  }
+}
+
+function seek(video: HTMLVideoElement, to: number): Promise<void> {
+  return new Promise((resolve, reject) => {
+    video.addEventListener('seeked', () => resolve(), { once: true });
+    video.addEventListener('error', () => reject(new Error('The video broke off.')), { once: true });
+    video.currentTime = to;
+  });
+}
