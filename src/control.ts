@@ -2,6 +2,7 @@ import { type StreamConfig, type StreamConfigInput, streamSchema } from './confi
 import type { ConfigStore } from './config/store.ts';
 import type { Control, ModelInfo } from './contracts/control.ts';
 import { ClearwayError } from './contracts/errors.ts';
+import { CLOCK_RATE } from './contracts/media.ts';
 import type { StreamStatus } from './contracts/stream.ts';
 import { resolveSource } from './ingest/sources.ts';
 import { requireStream } from './publish/request.ts';
@@ -9,6 +10,8 @@ import type { StreamRegistry } from './streams/registry.ts';
 import type { RestorerPool } from './streams/restorer-pool.ts';
 import { redact } from './telemetry/log.ts';
 import type { Metrics } from './telemetry/metrics.ts';
+
+const TICKS_PER_MS = CLOCK_RATE / 1000;
 
 export interface ControlParts {
   store: ConfigStore;
@@ -86,8 +89,8 @@ export function createControl({ store, streams, restorer, metrics, sourcesFromAp
       streams.on('removed', listener);
       return () => streams.off('removed', listener);
     },
-    trace: (name, seconds) => streams.get(name) && streams.traces.take(name, seconds, Date.now()),
-    reportViewerLatency(stream, protocol, samples) {
+    trace: (name, seconds) => streams.get(name) && streams.trace(name, seconds),
+    reportViewerLatency(stream, protocol, samples, pts = []) {
       const watched = streams.get(stream);
       if (!watched) return;
       // Players count from the output clock, from which a picture's capture is the same way off for all.
@@ -95,6 +98,10 @@ export function createControl({ store, streams, restorer, metrics, sourcesFromAp
       const basis = lead === undefined ? 'arrival' : 'capture';
       for (const ms of samples)
         metrics.viewerLatency.observe({ stream, protocol, basis }, Math.max(0, ms + (lead ?? 0)) / 1000);
+      for (const [index, ticks] of pts.entries()) {
+        const ms = samples[index];
+        if (ms !== undefined) streams.deliveries.shown(stream, protocol, ticks, ticks / TICKS_PER_MS + ms);
+      }
     },
   };
 }

@@ -121,7 +121,11 @@ class Parts {
       this.sourcesFromApi.delete(name);
     });
     const publishing = { streams: this.streams, logger, metrics: this.metrics };
-    this.webrtc = createWebRtcPublisher({ ...publishing, config: config.webrtc });
+    this.webrtc = createWebRtcPublisher({
+      ...publishing,
+      config: config.webrtc,
+      sent: (stream, pts, at) => this.streams.deliveries.sent(stream, pts, at),
+    });
     this.hls = config.hls.enabled ? createHlsPublisher({ ...publishing, config: config.hls }) : undefined;
   }
 

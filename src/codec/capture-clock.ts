@@ -11,7 +11,7 @@ const NEWEST = -50;
 /** Packets with a producer reference time whose value has not come yet. */
 const KEPT = 512;
 
-/** Unix time in ms at which a packet's picture was taken, by the camera's clock; `wrong` when that cannot be true. */
+/** Unix time in ms, on the gateway's clock, at which a packet's picture was taken; `wrong` when that cannot be true. */
 export type Capture = number | 'wrong' | undefined;
 
 export interface ProducerTime {
@@ -67,10 +67,13 @@ export class CaptureClock {
     if (this.marked.has(pts)) this.offset = capture - (pts / CLOCK_RATE) * 1000;
   }
 
-  /** @param arrival Unix ms */
-  captureOf(pts: number | undefined, arrival: number): Capture {
+  /**
+   * @param arrival Unix ms on the gateway's clock
+   * @param set how far the host's clock was set forward since the gateway's clock began, ms: the camera goes by it
+   */
+  captureOf(pts: number | undefined, arrival: number, set: number): Capture {
     if (this.offset === undefined || pts === undefined) return undefined;
-    const capture = (pts / CLOCK_RATE) * 1000 + this.offset;
+    const capture = (pts / CLOCK_RATE) * 1000 + this.offset - set;
     const age = arrival - capture;
     return age >= NEWEST && age <= OLDEST ? capture : 'wrong';
   }

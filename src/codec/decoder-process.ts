@@ -281,7 +281,7 @@ class Decoder {
         height,
         pts: this.clockless || pts === undefined ? this.arrivalClock(arrival) : pts,
         arrival,
-        capture: this.captures.captureOf(pts, arrival),
+        capture: this.captures.captureOf(pts, arrival, Date.now() - now()),
       });
     }
     // The picture's pipe may have been read before that of its packet line; by the end of this turn both are.

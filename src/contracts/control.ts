@@ -30,6 +30,9 @@ export interface Control {
   onRemoved(listener: (name: string) => void): () => void;
   /** Stage timings of every frame of the last `seconds` (1 to 60) in the Trace Event Format; undefined = no such stream. */
   trace(name: string, seconds: number): object | undefined;
-  /** Latencies a player measured, ms from arrival at the gateway to display. */
-  reportViewerLatency(stream: string, protocol: 'webrtc' | 'hls', samples: number[]): void;
+  /**
+   * Latencies a player measured, ms from the frame's time on the output clock, which is its arrival at the gateway, to
+   * its display. `pts`: those times, 90 kHz ticks, in the same order.
+   */
+  reportViewerLatency(stream: string, protocol: 'webrtc' | 'hls', samples: number[], pts?: number[]): void;
 }

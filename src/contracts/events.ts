@@ -17,5 +17,8 @@ export type ServerEvent =
 /** `WS /events`, client to server. */
 export type ClientEvent =
   | { type: 'ping'; t0: number }
-  /** Display latency samples of one player, ms, at most 256 a message. */
-  | { type: 'latency'; stream: string; protocol: 'webrtc' | 'hls'; ms: number[] };
+  /**
+   * Display latency samples of one player, ms, at most 256 a message. With `pts`, the times of these frames on the
+   * output clock (90 kHz ticks), the gateway can say how much of each went by after its last byte left.
+   */
+  | { type: 'latency'; stream: string; protocol: 'webrtc' | 'hls'; ms: number[]; pts?: number[] | undefined };

@@ -23,6 +23,8 @@ export interface AccessUnit {
   height: number;
   /** Unix time in ms when the frame's packet arrived from the camera. */
   arrival: number;
+  /** Unix time in ms when the encoder gave it. */
+  encoded: number;
   /** Whether the network restored this frame, or it went out unrestored to meet its deadline. */
   outcome: 'restored' | 'passthrough';
 }

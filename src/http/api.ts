@@ -3,6 +3,7 @@ import type { StreamConfigInput } from '../config/schema.ts';
 import type { Control } from '../contracts/control.ts';
 import { ClearwayError } from '../contracts/errors.ts';
 import type { StreamStatus } from '../contracts/stream.ts';
+import { now } from '../contracts/time.ts';
 import { type Auth, may } from './auth.ts';
 import { checkBody, newStreamSchema, streamPatchSchema, TRACE_SECONDS, traceQuerySchema } from './schemas.ts';
 
@@ -100,5 +101,5 @@ export function registerApi(app: FastifyInstance, control: Control, auth: Auth):
     return control.models();
   });
 
-  app.get('/api/v1/time', async () => ({ now: Date.now() }));
+  app.get('/api/v1/time', async () => ({ now: now() }));
 }

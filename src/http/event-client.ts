@@ -98,10 +98,10 @@ export class EventClient {
       }
       return;
     }
-    const { stream, protocol, ms } = event;
+    const { stream, protocol, ms, pts } = event;
     // A stream that was just removed is no fault of the player.
     if (this.maySee(stream) && this.#control.get(stream))
-      this.#control.reportViewerLatency(stream, protocol, ms);
+      this.#control.reportViewerLatency(stream, protocol, ms, pts);
   }
 
   /** Token bucket. */

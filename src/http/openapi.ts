@@ -218,7 +218,7 @@ const PATHS: Record<string, Record<string, Operation>> = {
       tag: 'gateway',
       summary: 'WebSocket: what changes, as it happens',
       description:
-        'Server: {type: streams | stream | removed | pong, ...}. Client: {type: "ping", t0} and {type: "latency", stream, protocol, ms: [...]}. A slow client gets the newest state of each stream.',
+        'Server: {type: streams | stream | removed | pong, ...}. Client: {type: "ping", t0} and {type: "latency", stream, protocol, ms: [...], pts?: [...]}. A slow client gets the newest state of each stream.',
       query: { token: TEXT },
       answers: { 101: { says: 'Upgraded' } },
     },

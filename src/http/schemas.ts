@@ -107,6 +107,7 @@ export const clientEventSchema = z.discriminatedUnion('type', [
     stream: streamName,
     protocol: z.enum(['webrtc', 'hls']),
     ms: z.array(sample).max(256),
+    pts: z.array(z.number().int().min(0).max(Number.MAX_SAFE_INTEGER)).max(256).optional(),
   }),
 ]) satisfies z.ZodType<ClientEvent>;
 

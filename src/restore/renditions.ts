@@ -1,5 +1,6 @@
 import { type EncodedPicture, H264Encoder } from '../codec/encoder.ts';
 import type { AccessUnit, Rendition } from '../contracts/media.ts';
+import { now } from '../contracts/time.ts';
 import { pictureBytes, sideBySide } from './picture.ts';
 
 /** A finished frame, ready for the encoders. Both pictures are I420 of width x height. */
@@ -129,7 +130,7 @@ export class Renditions {
       throw error;
     }
     const { arrival, outcome } = frame;
-    return { rendition, ...encoded, width, height, arrival, outcome };
+    return { rendition, ...encoded, width, height, arrival, encoded: now(), outcome };
   }
 
   private picture(rendition: Rendition, frame: FinishedFrame): Uint8Array | undefined {

@@ -4,9 +4,11 @@ import { type AccessUnit, RENDITIONS, type Rendition } from '../contracts/media.
 import type { StreamDirectory } from '../contracts/publish.ts';
 import type { RestorerEvent, StreamReport } from '../contracts/restorer.ts';
 import { STAGES, STREAM_STATES, type StreamStatus } from '../contracts/stream.ts';
+import { now } from '../contracts/time.ts';
+import { Deliveries } from '../telemetry/deliveries.ts';
 import type { Logger } from '../telemetry/log.ts';
 import type { Metrics } from '../telemetry/metrics.ts';
-import { Traces } from '../telemetry/trace.ts';
+import { type Trace, Traces } from '../telemetry/trace.ts';
 import type { RestorerPool } from './restorer-pool.ts';
 import { Stream } from './stream.ts';
 
@@ -31,13 +33,16 @@ export class StreamRegistry extends EventEmitter<RegistryEvents> implements Stre
   /** Bytes published since the last report, which comes every second. */
   private readonly published = new Map<string, Map<Rendition, number>>();
   /** Frame timings of the last minute, for a look at single frames. */
-  readonly traces = new Traces();
+  private readonly traces = new Traces();
+  /** Where frames are after their encoding. */
+  readonly deliveries: Deliveries;
   private readonly host: RegistryHost;
 
   constructor(host: RegistryHost) {
     super();
     this.setMaxListeners(0);
     this.host = host;
+    this.deliveries = new Deliveries(host.metrics);
     const { restorer, metrics } = host;
     restorer.on('event', (event) => this.route(event));
     for (const { device } of restorer.members) {
@@ -105,8 +110,15 @@ export class StreamRegistry extends EventEmitter<RegistryEvents> implements Stre
     this.published.delete(name);
     stream.close();
     this.traces.forget(name);
+    this.deliveries.forget(name);
     this.emit('removed', name);
     void this.host.metrics.forget(name);
+  }
+
+  /** Stage timings of every frame of the last `seconds` (1 to 60). */
+  trace(name: string, seconds: number): Trace {
+    const at = now();
+    return this.traces.take(name, seconds, at, this.deliveries.of(name, at - seconds * 1000));
   }
 
   close(): void {
@@ -128,11 +140,8 @@ export class StreamRegistry extends EventEmitter<RegistryEvents> implements Stre
     if (event.t === 'report') this.observe(event.report);
     else if (event.t === 'unit') this.count(event.stream, event.unit);
     else if (event.t === 'live') this.host.metrics.sourceConnects.inc({ stream: event.stream });
-    const began = performance.now();
     stream.onEvent(event);
-    if (event.t !== 'unit') return;
-    const seconds = (performance.now() - began) / 1000;
-    this.host.metrics.stageDuration.observe({ stream: event.stream, stage: 'publish' }, seconds);
+    if (event.t === 'unit') this.deliveries.published(event.stream, event.unit, now());
   }
 
   private count(stream: string, { rendition, data }: AccessUnit): void {
@@ -155,7 +164,7 @@ export class StreamRegistry extends EventEmitter<RegistryEvents> implements Stre
     for (const ms of report.captured ?? []) {
       if (ms !== null) metrics.stageDuration.observe({ stream, stage: 'capture' }, ms / 1000);
     }
-    this.traces.add(report, Date.now());
+    this.traces.add(report, now());
     metrics.observePicture(stream, report);
     for (const ms of report.total) metrics.frameLatency.observe({ stream }, ms / 1000);
     if (report.input?.bitrate !== undefined) metrics.sourceBitrate.set({ stream }, report.input.bitrate);

@@ -30,7 +30,7 @@ export class Metrics {
 
   readonly stageDuration = this.histogram(
     'stage_duration_seconds',
-    'Time one frame spends in a stage: capture = taken to arrived, where the camera says (RTSP); decode, queue, restore, smooth, encode; publish = one access unit handed to HLS and WebRTC',
+    'Time one frame spends in a stage: capture = taken to arrived, where the camera says (RTSP); decode, queue, restore, smooth, encode; publish = from the encoder to HLS and the WebRTC threads; packetise = there; display = from there to a WebRTC player’s screen; display-hls = from publish to an HLS player’s',
     ['stream', 'stage'],
     STAGE_BUCKETS,
   );

@@ -1,5 +1,6 @@
 import type { StreamReport } from '../contracts/restorer.ts';
 import { STAGES, type Stage } from '../contracts/stream.ts';
+import { DELIVERY_STAGES, type Delivery, type DeliveryStage } from './deliveries.ts';
 
 /** Timings older than this are let go, ms. */
 const KEEP = 60_000;
@@ -26,7 +27,7 @@ export interface Trace {
 
 const PROCESS = 1;
 /** A row of the picture per stage, and one for the whole frame above them. */
-const ROWS = ['frame', 'capture', ...STAGES] as const;
+const ROWS = ['frame', 'capture', ...STAGES, ...DELIVERY_STAGES] as const;
 
 /** The last minute of every stream's frame timings. */
 export class Traces {
@@ -46,9 +47,9 @@ export class Traces {
 
   /**
    * Every frame published in the last `seconds` (1 to 60) as a trace that chrome://tracing and ui.perfetto.dev open.
-   * `now` in Unix ms.
+   * `now` in Unix ms; `deliveries`: what became of them after their encoding.
    */
-  take(stream: string, seconds: number, now: number): Trace {
+  take(stream: string, seconds: number, now: number, deliveries: Delivery[] = []): Trace {
     const entries = (this.recent.get(stream) ?? []).filter((entry) => now - entry.at <= seconds * 1000);
     const begin = Math.min(
       now,
@@ -62,7 +63,13 @@ export class Traces {
     return {
       displayTimeUnit: 'ms',
       otherData: { stream, begin: new Date(begin).toISOString(), frames: frames.length },
-      traceEvents: [...rowNames(stream), ...frames.flat()],
+      traceEvents: [
+        ...rowNames(stream),
+        ...frames.flat(),
+        ...deliveries
+          .filter(({ encoded }) => encoded >= begin)
+          .flatMap((delivery) => deliveryEvents(delivery, begin)),
+      ],
     };
   }
 }
@@ -84,35 +91,53 @@ function rowNames(stream: string): TraceEvent[] {
   ];
 }
 
+/** One box in a row of the picture; times in µs. */
+function slice(
+  name: string,
+  row: (typeof ROWS)[number],
+  ts: number,
+  dur: number,
+  args?: Record<string, unknown>,
+): TraceEvent {
+  return {
+    name,
+    ph: 'X',
+    pid: PROCESS,
+    tid: ROWS.indexOf(row),
+    ts: Math.round(ts),
+    dur: Math.round(dur),
+    ...(args ? { args } : {}),
+  };
+}
+
 /** Stages follow one another from the arrival on, but encoding, which ends with the frame: a wait may come before it. */
 function frameEvents({ stages, total, captured }: Timings, index: number, arrival: number): TraceEvent[] {
   const duration = (stage: Stage) => (stages[stage][index] ?? 0) * 1000;
   const whole = (total[index] ?? 0) * 1000;
-  const slice = (
-    name: string,
-    tid: number,
-    ts: number,
-    dur: number,
-    args?: Record<string, unknown>,
-  ): TraceEvent => ({
-    name,
-    ph: 'X',
-    pid: PROCESS,
-    tid,
-    ts: Math.round(ts),
-    dur: Math.round(dur),
-    ...(args ? { args } : {}),
-  });
   const outcome = duration('restore') > 0 ? 'restored' : 'passthrough';
-  const events = [slice(outcome, 0, arrival, whole, { latency_ms: Math.round(whole / 10) / 100 })];
+  const events = [slice(outcome, 'frame', arrival, whole, { latency_ms: Math.round(whole / 10) / 100 })];
   const before = (captured?.[index] ?? 0) * 1000;
-  if (before > 0) events.push(slice('capture', ROWS.indexOf('capture'), arrival - before, before));
+  if (before > 0) events.push(slice('capture', 'capture', arrival - before, before));
   let at = arrival;
   for (const stage of STAGES) {
     const took = duration(stage);
     if (stage === 'encode') at = Math.max(at, arrival + whole - took);
-    if (took > 0) events.push(slice(stage, ROWS.indexOf(stage), at, took));
+    if (took > 0) events.push(slice(stage, stage, at, took));
     at += took;
   }
   return events;
+}
+
+/** From the encoder to the screens, `begin` in Unix ms. */
+function deliveryEvents(delivery: Delivery, begin: number): TraceEvent[] {
+  const { encoded, published, sent, webrtc, hls } = delivery;
+  const spans: [DeliveryStage, number, number | undefined][] = [
+    ['publish', encoded, published],
+    ['packetise', published, sent],
+    ['display', sent ?? published, webrtc],
+    ['display-hls', published, hls],
+  ];
+  return spans.flatMap(([stage, from, to]) =>
+    to === undefined ? [] : [slice(stage, stage, (from - begin) * 1000, Math.max(0, to - from) * 1000)],
+  );
 }

@@ -36,12 +36,15 @@ test('a camera an hour off is not believed', async () => {
 test('times of packets that carry none are the muxer’s own and do not count', () => {
   const clock = new CaptureClock();
   clock.learn({ pts: 9000, capture: 1_000_000 });
-  assert.equal(clock.captureOf(9000, 1_000_000), undefined);
+  assert.equal(clock.captureOf(9000, 1_000_000, 0), undefined);
   clock.mark(18_000);
   clock.learn({ pts: 18_000, capture: 1_000_200 });
-  assert.equal(clock.captureOf(27_000, 1_000_340), 1_000_300);
-  assert.equal(clock.captureOf(27_000, 1_000_200), 'wrong');
-  assert.equal(clock.captureOf(undefined, 1_000_200), undefined);
+  assert.equal(clock.captureOf(27_000, 1_000_340, 0), 1_000_300);
+  assert.equal(clock.captureOf(27_000, 1_000_200, 0), 'wrong');
+  // The host's clock, and the camera's with it, was set an hour back: nothing else changed.
+  clock.learn({ pts: 18_000, capture: 1_000_200 - 3_600_000 });
+  assert.equal(clock.captureOf(27_000, 1_000_340, -3_600_000), 1_000_300);
+  assert.equal(clock.captureOf(undefined, 1_000_200, 0), undefined);
 });
 
 test('producer times are read whatever pieces the file comes in', () => {

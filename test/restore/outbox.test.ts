@@ -18,6 +18,7 @@ function unit(pts: number, key: boolean): RestorerEvent {
       width: 2,
       height: 2,
       arrival: 0,
+      encoded: 0,
       outcome: 'restored',
     },
   };

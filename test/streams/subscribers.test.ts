@@ -13,6 +13,7 @@ function unit(rendition: Rendition, pts: number): AccessUnit {
     width: 2,
     height: 2,
     arrival: 0,
+    encoded: 0,
     outcome: 'restored',
   };
 }

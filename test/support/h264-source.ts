@@ -9,6 +9,7 @@ import type {
   Subscription,
 } from '../../src/contracts/publish.ts';
 import type { StreamStatus } from '../../src/contracts/stream.ts';
+import { now } from '../../src/contracts/time.ts';
 import { encodeMaterial, type Material, type MaterialOptions } from './h264-material.ts';
 
 export interface H264SourceOptions extends Partial<MaterialOptions> {
@@ -156,8 +157,19 @@ export class H264Source implements PublishedStream {
       this.#keyWanted = false;
       const { data, key } = pictures[at()]!;
       const { width, height } = this.#shape;
+      const arrival = now();
       this.#each((sink, { rendition }) =>
-        sink.video({ rendition, data, pts, key, width, height, arrival: Date.now(), outcome: 'restored' }),
+        sink.video({
+          rendition,
+          data,
+          pts,
+          key,
+          width,
+          height,
+          arrival,
+          encoded: arrival,
+          outcome: 'restored',
+        }),
       );
     }
     for (const codec of ['opus', 'aac'] as const) this.#emitAudio(codec, pts);

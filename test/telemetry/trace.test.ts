@@ -63,6 +63,25 @@ describe('Traces', () => {
     assert.equal(captures.length, 1);
   });
 
+  it('goes on to the screens a frame was shown on', () => {
+    const traces = new Traces();
+    traces.add(report('gate', 1000, 1), 2000);
+    const delivered = { pts: 90_000, encoded: 1035, published: 1036, sent: 1040, webrtc: 1100, hls: 3036 };
+    const shown = slices(traces.take('gate', 60, 4000, [delivered])).slice(-4);
+    assert.deepEqual(
+      shown.map(({ name, ts, dur }) => [name, ts, dur]),
+      [
+        ['publish', 35_000, 1000],
+        ['packetise', 36_000, 4000],
+        ['display', 40_000, 60_000],
+        ['display-hls', 36_000, 2_000_000],
+      ],
+    );
+    assert.equal(new Set(shown.map(({ tid }) => tid)).size, 4);
+    const unseen = slices(traces.take('gate', 60, 4000, [{ pts: 90_000, encoded: 1035, published: 1036 }]));
+    assert.equal(unseen.at(-1)!.name, 'publish');
+  });
+
   it('gives the seconds asked for, of the stream asked for', () => {
     const traces = new Traces();
     for (let second = 0; second < 90; second++) {

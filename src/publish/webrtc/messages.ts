@@ -33,6 +33,15 @@ export interface ViewerReport {
   bps: number | undefined;
 }
 
+/** A picture that went to all viewers of a feed on one thread. */
+export interface SentUnit {
+  feed: number;
+  /** Output clock, 90 kHz ticks. */
+  pts: number;
+  /** Unix ms when its packets were with the viewers' connections. */
+  at: number;
+}
+
 /** viewer worker -> gateway */
 export type WorkerEvent =
   | { t: 'opened'; call: number; answer: string }
@@ -43,6 +52,6 @@ export type WorkerEvent =
   | { t: 'closed'; id: string; cause: string }
   | { t: 'keyframe'; feed: number }
   /** Media messages dealt with since the last ack. */
-  | { t: 'ack'; count: number }
+  | { t: 'ack'; count: number; sent: SentUnit[] }
   | { t: 'report'; viewers: ViewerReport[] }
   | { t: 'warning'; message: string };

@@ -17,6 +17,8 @@ export interface WebRtcPublisherOptions {
   config: Config['webrtc'];
   logger: Logger;
   metrics: Metrics;
+  /** A picture of a stream went to the viewers of one thread; `at` in Unix ms. */
+  sent?(stream: string, pts: number, at: number): void;
 }
 
 /** One WHEP session, from the accepted offer to its end. */
@@ -55,12 +57,14 @@ export class WebRtcPublisher {
   /** Sessions being opened: they count for admission. */
   #opening = 0;
   #nextFeed = 0;
+  readonly #sent: WebRtcPublisherOptions['sent'];
   #closed = false;
 
-  constructor({ streams, config, logger, metrics }: WebRtcPublisherOptions) {
+  constructor({ streams, config, logger, metrics, sent }: WebRtcPublisherOptions) {
     this.config = config;
     this.#logger = logger.child({ component: 'webrtc' });
     this.#metrics = metrics;
+    this.#sent = sent;
     this.#pool = new WorkerPool(config, (worker) => this.#listen(worker));
     streams.on('removed', (name) => this.#closeStream(name, 'stream removed'));
   }
@@ -216,6 +220,12 @@ export class WebRtcPublisher {
     worker.on('closed', (id, cause) => this.#forget(id, cause));
     worker.on('keyframe', (feed) => this.#feeds.get(feed)?.requestKeyframe());
     worker.on('report', (viewers) => this.#report(viewers));
+    worker.on('sent', (units) => {
+      for (const { feed, pts, at } of units) {
+        const stream = this.#feeds.get(feed)?.stream;
+        if (stream !== undefined) this.#sent?.(stream, pts, at);
+      }
+    });
     worker.on('warning', (message) => this.#logger.warn({ message }, 'viewer worker warns'));
     worker.on('died', (cause) => {
       this.#logger.error({ cause, viewers: worker.sessions.size }, 'viewer worker died; starting another');

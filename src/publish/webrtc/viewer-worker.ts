@@ -1,7 +1,7 @@
 import { EventEmitter } from 'node:events';
 import { Worker } from 'node:worker_threads';
 import { ClearwayError } from '../../contracts/errors.ts';
-import type { ViewerReport, WorkerCommand, WorkerEvent, WorkerOptions } from './messages.ts';
+import type { SentUnit, ViewerReport, WorkerCommand, WorkerEvent, WorkerOptions } from './messages.ts';
 import { PORTS_PER_VIEWER } from './ports.ts';
 
 type Call = Extract<WorkerCommand, { call: number }>;
@@ -19,6 +19,7 @@ export interface ViewerWorkerEvents {
   closed: [id: string, cause: string];
   keyframe: [feed: number];
   report: [viewers: ViewerReport[]];
+  sent: [units: SentUnit[]];
   warning: [message: string];
   /** The thread is gone, and its viewers with it. */
   died: [cause: string];
@@ -142,6 +143,7 @@ export class ViewerWorker extends EventEmitter<ViewerWorkerEvents> {
         return;
       case 'ack':
         this.#behind -= event.count;
+        this.emit('sent', event.sent);
         return;
       case 'report':
         this.emit('report', event.viewers);

@@ -10,6 +10,7 @@ import {
   RtcpTransportLayerFeedback,
 } from 'werift';
 import { CLOCK_RATE } from '../../contracts/media.ts';
+import { now } from '../../contracts/time.ts';
 import { type LocalTransport, type Sources, writeAnswer } from './answer.ts';
 import { BandwidthEstimate } from './bandwidth.ts';
 import type { Fragment } from './fragment.ts';
@@ -194,9 +195,9 @@ export class Viewer {
   }
 
   #sendReports(): void {
-    const now = Date.now();
+    const at = now();
     for (const stream of [this.#video, this.#audio]) {
-      if (stream !== undefined) this.#peer.sendRtcp(stream.report(now, this.#cname));
+      if (stream !== undefined) this.#peer.sendRtcp(stream.report(at, this.#cname));
     }
   }
 

@@ -1,9 +1,10 @@
 import { parentPort, workerData } from 'node:worker_threads';
 import { H264Packetizer } from 'werift';
 import { ClearwayError } from '../../contracts/errors.ts';
+import { now } from '../../contracts/time.ts';
 import { hostAddresses } from './addresses.ts';
 import { writeFragment } from './fragment.ts';
-import type { WorkerCommand, WorkerEvent, WorkerOptions } from './messages.ts';
+import type { SentUnit, WorkerCommand, WorkerEvent, WorkerOptions } from './messages.ts';
 import type { Offer } from './offer.ts';
 import type { PeerOptions } from './peer.ts';
 import { PortPairs } from './ports.ts';
@@ -33,6 +34,7 @@ const seats = new Map<string, Seat>();
 /** Gathering runs one viewer at a time: werift probes a port, frees it and binds it again. */
 let opening: Promise<unknown> = Promise.resolve();
 let unacked = 0;
+let sent: SentUnit[] = [];
 
 function post(event: WorkerEvent): void {
   port.postMessage(event);
@@ -113,6 +115,7 @@ function video({ feed, data, pts, key }: Extract<WorkerCommand, { t: 'video' }>)
       .packetize(unit, 0)
       .map(({ payload, header }) => ({ data: payload, marker: header.marker }));
     for (const viewer of viewers) viewer.video(payloads, pts, key);
+    sent.push({ feed, pts, at: now() });
   } catch (error) {
     // Not H.264: the pictures after it cannot build on it either.
     for (const viewer of viewers) viewer.gap();
@@ -127,8 +130,9 @@ function audio({ feed, data, pts }: Extract<WorkerCommand, { t: 'audio' }>): voi
 
 function acknowledge(): void {
   if (++unacked < ACK_EVERY) return;
-  post({ t: 'ack', count: unacked });
+  post({ t: 'ack', count: unacked, sent });
   unacked = 0;
+  sent = [];
 }
 
 function handle(command: WorkerCommand): void {

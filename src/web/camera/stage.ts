@@ -187,7 +187,7 @@ export class Stage {
   #sendReport(): void {
     const { protocol } = this.player;
     const samples = this.player.glass.take();
-    if (protocol === undefined || samples.length === 0) return;
-    this.#context.events.send({ type: 'latency', stream: this.#name, protocol, ms: samples });
+    if (protocol === undefined || samples.ms.length === 0) return;
+    this.#context.events.send({ type: 'latency', stream: this.#name, protocol, ...samples });
   }
 }

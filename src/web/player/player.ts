@@ -138,7 +138,7 @@ export class Player {
       if (offset !== undefined) {
         const shown = performance.timeOrigin + metadata.expectedDisplayTime;
         const arrival = session.arrival(metadata, shown + offset);
-        if (arrival !== undefined) this.glass.add(shown + offset - arrival, now);
+        if (arrival !== undefined) this.glass.add(shown + offset - arrival, now, arrival);
       }
       this.#options.frame(session.video, session.rendition);
       this.#loop(session);

@@ -87,6 +87,7 @@ export class Run implements Disposable {
       pts: this.now,
       ...this.#size,
       arrival: this.now / 90,
+      encoded: this.now / 90,
       outcome: 'restored',
     };
     this.segmenter.video(unit);

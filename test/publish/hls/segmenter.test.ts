@@ -136,6 +136,7 @@ test('a keyframe with broken parameter sets is waited over', () => {
     width,
     height,
     arrival: 0,
+    encoded: 0,
     outcome: 'restored',
   });
   run.pictures(300, 3600);
