@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { ClearwayError } from '../contracts/errors.ts';
+import { CpuDevice } from '../restore/device/node-device.ts';
 import { RestorerGraph, SmootherGraph } from '../restore/graph.ts';
 import { listModels, readModel } from '../restore/manifest.ts';
 import { CONDITIONS, type Condition } from './conditions.ts';
@@ -23,7 +24,7 @@ const HELP = `npm run eval -- --data DIR [options]: measures the restoration mod
 `;
 
 const MODELS = join(import.meta.dirname, '../../models');
-const CPU = { provider: 'cpu', threads: 2 } as const;
+const CPU = new CpuDevice(2);
 
 async function clipsIn(directory: string): Promise<string[]> {
   const names = await readdir(directory).catch(() => []);

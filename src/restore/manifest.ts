@@ -6,14 +6,17 @@ import { ClearwayError } from '../contracts/errors.ts';
 
 const name = z.string().regex(/^[a-z0-9][a-z0-9_-]{0,63}$/i);
 
+const file = z.string().regex(/^[A-Za-z0-9._-]+\.onnx$/, 'name a .onnx file in the same directory');
+const sha256 = z.string().regex(/^[0-9a-f]{64}$/, 'give the 64 hex digits of the file');
+
 const common = {
   name,
   version: z.string().min(1),
   licence: z.string().min(1),
   description: z.string().min(1),
   /** The graph's file, beside the manifest. */
-  file: z.string().regex(/^[A-Za-z0-9._-]+\.onnx$/, 'name a .onnx file in the same directory'),
-  sha256: z.string().regex(/^[0-9a-f]{64}$/, 'give the 64 hex digits of the file'),
+  file,
+  sha256,
   scale: z.union([z.literal(1), z.literal(2)]),
   /** Width and height are padded to multiples of this; even, so that chroma planes stay whole. */
   alignment: z.number().int().min(2).max(256).multipleOf(2),
@@ -24,13 +27,15 @@ const common = {
 /**
  * `models/<name>/model.json`. A restorer takes `frame_0..frame_{T-1}` (T = past + 1 + future, oldest first), uint8
  * [1, 1, H * 3 / 2, W] planar I420, `strength` float32 [1], and its `state` tensors float32 [1, channels, H /
- * divisor, W / divisor]; it gives `restored` uint8 [1, 1, scale * H * 3 / 2, scale * W] and the next states.
+ * divisor, W / divisor]; it gives `restored` uint8 [1, 1, scale * H * 3 / 2, scale * W] and the next states. `half`
+ * is the same network in half precision for GPUs: weights, arithmetic and state tensors float16, the rest as above.
  * A smoother takes `restored`, `previous`, `strength` and `reset` float32 [1] and gives `smoothed`.
  */
 export const manifestSchema = z.discriminatedUnion('kind', [
   z.strictObject({
     kind: z.literal('restorer'),
     ...common,
+    half: z.strictObject({ file, sha256 }).optional(),
     window: z.strictObject({ past: z.number().int().min(0).max(16), future: z.number().int().min(0).max(1) }),
     state: z
       .array(
@@ -54,6 +59,8 @@ export type SmootherManifest = Extract<Manifest, { kind: 'smoother' }>;
 export interface ModelFiles {
   manifest: Manifest;
   graph: Uint8Array;
+  /** The graph in half precision, where the model has one. */
+  half?: Uint8Array;
 }
 
 /** Larger files are not models this gateway could run in real time. */
@@ -98,16 +105,24 @@ export async function readModel(directory: string, model: string): Promise<Model
   const manifest = parsed.data;
   if (manifest.name !== model)
     throw refused(model, `model.json calls it ${manifest.name}; the directory's name must match`);
-  const graphPath = join(directory, model, manifest.file);
-  const size = (await stat(graphPath).catch(() => undefined))?.size;
-  if (size === undefined) throw refused(model, `${manifest.file} is missing`);
-  if (size > MAX_GRAPH) throw refused(model, `${manifest.file} is larger than ${MAX_GRAPH >> 20} MiB`);
-  const graph = await readFile(graphPath);
-  const sha256 = createHash('sha256').update(graph).digest('hex');
-  if (sha256 !== manifest.sha256) {
-    throw refused(model, `${manifest.file} has sha256 ${sha256}, the manifest says ${manifest.sha256}`);
-  }
-  return { manifest, graph };
+  const graph = await readGraph(directory, model, manifest);
+  const half = manifest.kind === 'restorer' && manifest.half;
+  return half ? { manifest, graph, half: await readGraph(directory, model, half) } : { manifest, graph };
+}
+
+async function readGraph(
+  directory: string,
+  model: string,
+  { file, sha256 }: { file: string; sha256: string },
+): Promise<Uint8Array> {
+  const path = join(directory, model, file);
+  const size = (await stat(path).catch(() => undefined))?.size;
+  if (size === undefined) throw refused(model, `${file} is missing`);
+  if (size > MAX_GRAPH) throw refused(model, `${file} is larger than ${MAX_GRAPH >> 20} MiB`);
+  const graph = await readFile(path);
+  const found = createHash('sha256').update(graph).digest('hex');
+  if (found !== sha256) throw refused(model, `${file} has sha256 ${found}, the manifest says ${sha256}`);
+  return graph;
 }
 
 /** Names of the model directories: those with a model.json. */

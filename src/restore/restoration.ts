@@ -1,5 +1,5 @@
-import type { Tensor } from 'onnxruntime-node';
-import type { RestorerGraph, SmootherGraph } from './graph.ts';
+import type { DeviceTensor } from './device/device.ts';
+import { type DeviceState, type RestorerGraph, releaseState, type SmootherGraph } from './graph.ts';
 import { aligned, pictureBytes, resizeCanvas } from './picture.ts';
 import { SceneCutDetector } from './scene-cut.ts';
 
@@ -16,9 +16,9 @@ export interface FrameRequest {
 }
 
 export interface FrameTimings {
-  /** ms in the restorer graph. */
+  /** ms in the restorer graph, with its picture's way to the device. */
   restore: number;
-  /** ms in the smoother graph. */
+  /** ms in the smoother graph, with its picture's way back. */
   smooth: number;
   /** Whether a scene cut was seen. */
   cut: boolean;
@@ -29,12 +29,14 @@ interface Slot {
   buffer: ArrayBuffer;
   /** The same padded to the model's alignment; the buffer itself when no padding is needed. */
   padded: Uint8Array;
+  /** The padded picture on the device, once a window needed it there. */
+  uploaded?: DeviceTensor;
 }
 
 /**
  * One stream's windows: the ring of frames, the state tensors and the last smoothed picture. Lives in the inference
- * thread. Frame buffers are the caller's: they come in with a frame and go back through `recycled` once no window
- * needs them.
+ * thread. Each frame goes to the model's device once; what the next frame needs stays there. Frame buffers are the
+ * caller's: they come in with a frame and go back through `recycled` once no window needs them.
  */
 export class Restoration {
   private readonly cuts = new SceneCutDetector();
@@ -42,10 +44,10 @@ export class Restoration {
   private ring: Slot[] = [];
   /** How many of the ring's newest frames have not come out yet: a new model must not show one again. */
   private unfinished = 0;
-  private state: Record<string, Tensor> = {};
-  private smoothed: Uint8Array<ArrayBuffer> | undefined;
-  private restored = new Uint8Array(0);
-  private smoothOut = new Uint8Array(0);
+  private state: DeviceState = {};
+  private smoothed: DeviceTensor | undefined;
+  /** Where a padded result is cropped from. */
+  private finished = new Uint8Array(0);
   private width = 0;
   private height = 0;
   /** Size the window is padded to. */
@@ -67,7 +69,7 @@ export class Restoration {
     const alignment = Math.max(graph?.manifest.alignment ?? 2, smoother?.manifest.alignment ?? 2);
     this.fit(request.width, request.height, alignment, recycled);
     const cut = this.cuts.next(new Uint8Array(buffer), request.width, request.height) || request.fresh;
-    if (graph !== this.graph) this.state = {};
+    if (graph !== this.graph) this.leaveGraph(graph);
     if (cut) this.restart(recycled);
     this.graph = graph;
     this.push(buffer, graph?.length ?? 1, recycled);
@@ -79,27 +81,36 @@ export class Restoration {
     if (!graph || !request.restore || request.strength === 0) {
       out.set(new Uint8Array(centre.buffer));
       // A later blend must not bring back a picture from before the frames that were not restored.
-      this.smoothed = undefined;
+      this.keepSmoothed(undefined);
       return timings;
     }
     const began = performance.now();
-    const window = this.window(graph.length);
-    if (graph.manifest.state.length > 0 && Object.keys(this.state).length === 0) {
-      this.state = graph.freshState(this.paddedWidth, this.paddedHeight);
-    }
-    this.state = await graph.run(
+    const window = await this.window(graph);
+    const before = this.state;
+    if (graph.manifest.state.length > 0 && Object.keys(before).length === 0)
+      Object.assign(before, await graph.freshDeviceState(this.paddedWidth, this.paddedHeight));
+    const { restored, state } = await graph.restore(
       window,
       this.paddedWidth,
       this.paddedHeight,
       request.strength,
-      this.state,
-      this.restored,
+      before,
     );
-    timings.restore = performance.now() - began;
-    const picture = await this.smooth(smoother, request.smoothing, timings);
+    this.state = state;
+    releaseState(before);
+    const between = performance.now();
+    const smooths = smoother !== undefined && request.smoothing > 0;
+    const picture = smooths ? await this.smooth(smoother, restored, request.smoothing) : restored;
+    // The device may still be at work: waiting for the result is its last stage's time.
+    const target = this.isPadded ? this.finished : out;
+    await graph.device.download(picture, target);
+    const done = performance.now();
+    this.keepSmoothed(smooths ? picture : undefined);
+    if (picture !== restored || !smooths) restored.release();
     if (this.isPadded)
-      resizeCanvas(picture, this.paddedWidth, this.paddedHeight, out, this.width, this.height);
-    else out.set(picture);
+      resizeCanvas(this.finished, this.paddedWidth, this.paddedHeight, out, this.width, this.height);
+    timings.restore = (smooths ? between : done) - began;
+    timings.smooth = smooths ? done - between : 0;
     return timings;
   }
 
@@ -125,36 +136,31 @@ export class Restoration {
   }
 
   private async smooth(
-    smoother: SmootherGraph | undefined,
+    smoother: SmootherGraph,
+    restored: DeviceTensor,
     strength: number,
-    timings: FrameTimings,
-  ): Promise<Uint8Array<ArrayBuffer>> {
-    if (!smoother || strength === 0) {
-      this.smoothed = undefined;
-      return this.restored;
+  ): Promise<DeviceTensor> {
+    try {
+      return await smoother.smooth(restored, this.smoothed ?? restored, strength, !this.smoothed);
+    } catch (error) {
+      restored.release();
+      throw error;
     }
-    const began = performance.now();
-    const previous = this.smoothed ?? this.restored;
-    await smoother.run(
-      this.restored,
-      previous,
-      this.paddedWidth,
-      this.paddedHeight,
-      strength,
-      !this.smoothed,
-      this.smoothOut,
-    );
-    timings.smooth = performance.now() - began;
-    const spare = this.smoothed ?? new Uint8Array(this.smoothOut.length);
-    this.smoothed = this.smoothOut;
-    this.smoothOut = spare;
-    return this.smoothed;
+  }
+
+  private keepSmoothed(picture: DeviceTensor | undefined): void {
+    this.smoothed?.release();
+    this.smoothed = picture;
   }
 
   /** Frames of the window, oldest first; a scene younger than the window repeats its oldest frame. */
-  private window(length: number): Uint8Array[] {
-    const frames = this.ring.map((slot) => slot.padded);
-    while (frames.length < length) frames.unshift(frames[0]!);
+  private async window(graph: RestorerGraph): Promise<DeviceTensor[]> {
+    const frames: DeviceTensor[] = [];
+    for (const slot of this.ring) {
+      slot.uploaded ??= await graph.upload(slot.padded, this.paddedWidth, this.paddedHeight);
+      frames.push(slot.uploaded);
+    }
+    while (frames.length < graph.length) frames.unshift(frames[0]!);
     return frames;
   }
 
@@ -166,14 +172,35 @@ export class Restoration {
       resizeCanvas(picture, this.width, this.height, padded, this.paddedWidth, this.paddedHeight);
     }
     this.ring.push({ buffer, padded });
-    while (this.ring.length > length) recycled.push(this.ring.shift()!.buffer);
+    while (this.ring.length > length) this.giveBack(this.ring.shift()!, recycled);
+  }
+
+  private giveBack(slot: Slot, recycled: ArrayBuffer[]): void {
+    slot.uploaded?.release();
+    recycled.push(slot.buffer);
   }
 
   private restart(recycled: ArrayBuffer[]): void {
-    for (const slot of this.ring.splice(0)) recycled.push(slot.buffer);
+    for (const slot of this.ring.splice(0)) this.giveBack(slot, recycled);
     this.unfinished = 0;
+    this.forgetState();
+    this.keepSmoothed(undefined);
+  }
+
+  private forgetState(): void {
+    releaseState(this.state);
     this.state = {};
-    this.smoothed = undefined;
+  }
+
+  /** Another model has another state, and on another device another window and another smoothed picture. */
+  private leaveGraph(next: RestorerGraph | undefined): void {
+    this.forgetState();
+    if (this.graph === undefined || next?.device === this.graph.device) return;
+    this.keepSmoothed(undefined);
+    for (const slot of this.ring) {
+      slot.uploaded?.release();
+      delete slot.uploaded;
+    }
   }
 
   private fit(width: number, height: number, alignment: number, recycled: ArrayBuffer[]): void {
@@ -192,7 +219,6 @@ export class Restoration {
     this.height = height;
     this.paddedWidth = paddedWidth;
     this.paddedHeight = paddedHeight;
-    this.restored = new Uint8Array(pictureBytes(paddedWidth, paddedHeight));
-    this.smoothOut = new Uint8Array(this.restored.length);
+    this.finished = new Uint8Array(this.isPadded ? pictureBytes(paddedWidth, paddedHeight) : 0);
   }
 }

@@ -4,13 +4,14 @@ import { after, test } from 'node:test';
 import { measure } from '../../src/eval/measures.ts';
 import { modelSubject } from '../../src/eval/subjects.ts';
 import type { Video } from '../../src/eval/video.ts';
+import { CpuDevice } from '../../src/restore/device/node-device.ts';
 import { RestorerGraph, SmootherGraph } from '../../src/restore/graph.ts';
 import { readModel } from '../../src/restore/manifest.ts';
 import { Restoration } from '../../src/restore/restoration.ts';
 import { scene } from './scene.ts';
 
 const MODELS = join(import.meta.dirname, '../../models');
-const CPU = { provider: 'cpu', threads: 1 } as const;
+const CPU = new CpuDevice(1);
 const SIZE = { width: 160, height: 96 };
 
 const lite = await RestorerGraph.open(await readModel(MODELS, 'lite'), CPU);

@@ -3,12 +3,13 @@ import { cp, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
+import { CpuDevice } from '../../src/restore/device/node-device.ts';
 import { RestorerGraph, SmootherGraph } from '../../src/restore/graph.ts';
 import { listModels, readModel } from '../../src/restore/manifest.ts';
 
 const MODELS = join(import.meta.dirname, '../fixtures/models');
 const SHIPPED = join(import.meta.dirname, '../../models');
-const CPU = { provider: 'cpu', threads: 1 } as const;
+const CPU = new CpuDevice(1);
 
 async function openRestorer(name: string, directory = MODELS): Promise<void> {
   const graph = await RestorerGraph.open(await readModel(directory, name), CPU);

@@ -1,13 +1,14 @@
 import assert from 'node:assert/strict';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
+import { CpuDevice } from '../../src/restore/device/node-device.ts';
 import { RestorerGraph, SmootherGraph } from '../../src/restore/graph.ts';
 import { readModel } from '../../src/restore/manifest.ts';
 import { pictureBytes } from '../../src/restore/picture.ts';
 import { type FrameRequest, type FrameTimings, Restoration } from '../../src/restore/restoration.ts';
 
 const MODELS = join(import.meta.dirname, '../fixtures/models');
-const CPU = { provider: 'cpu', threads: 1 } as const;
+const CPU = new CpuDevice(1);
 
 const graphs = new Map<string, RestorerGraph>();
 async function restorer(name: string): Promise<RestorerGraph> {
