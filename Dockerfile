@@ -1,5 +1,5 @@
 # Clearway in a container. `docker build -t clearway .` makes the CPU image;
-# `docker build --build-arg ACCELERATOR=cuda -t clearway:cuda .` the one for NVIDIA GPUs (CUDA 12, cuDNN 9).
+# `docker build --build-arg ACCELERATOR=cuda -t clearway:cuda .` the one for NVIDIA GPUs (CUDA 13, cuDNN 9: driver 580 or newer).
 # How to run it: README.md, "Deploy it".
 ARG ACCELERATOR=cpu
 
@@ -20,12 +20,18 @@ COPY package.json package-lock.json ./
 RUN npm ci --omit=dev --ignore-scripts --no-audit --no-fund \
     && rm -rf node_modules/onnxruntime-node/bin/napi-v6/darwin node_modules/onnxruntime-node/bin/napi-v6/win32 \
     && if [ "$ACCELERATOR" = cuda ]; then \
-         node node_modules/onnxruntime-node/script/install.js --onnxruntime-node-install=cuda12; \
+         apt-get update && apt-get install -y --no-install-recommends python3-pip \
+         && python3 -m pip download --no-deps --only-binary=:all: --python-version 3.12 --implementation cp \
+              --platform manylinux_2_28_x86_64 --dest /tmp/wheel \
+              "onnxruntime-gpu==$(node -p 'require("onnxruntime-node/package.json").version')" \
+         && python3 -m zipfile -e /tmp/wheel/*.whl /tmp/wheel \
+         && cp /tmp/wheel/onnxruntime/capi/libonnxruntime_providers_*.so node_modules/onnxruntime-node/bin/napi-v6/linux/x64/ \
+         && rm -rf /tmp/wheel; \
        fi
 
 FROM node:24-bookworm-slim AS base-cpu
 
-FROM nvidia/cuda:12.8.1-cudnn-runtime-ubuntu24.04 AS base-cuda
+FROM nvidia/cuda:13.0.1-cudnn-runtime-ubuntu24.04 AS base-cuda
 COPY --from=page /usr/local/bin/node /usr/local/bin/node
 
 FROM base-${ACCELERATOR}

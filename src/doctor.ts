@@ -7,7 +7,9 @@ import { ConfigStore } from './config/store.ts';
 import { errorInfo } from './contracts/errors.ts';
 import type { RestorerEvent } from './contracts/restorer.ts';
 import { estimate } from './restore/calibrate.ts';
-import type { Provider } from './restore/graph.ts';
+import type { Provider } from './restore/device/device.ts';
+import { PROVIDERS } from './restore/providers.ts';
+import type { RestorerOptions } from './restore/restorer-process.ts';
 import { ASSUMED_FPS, chooseRestoration, HEIGHTS } from './restore/working-height.ts';
 import { RestorerClient } from './streams/restorer-client.ts';
 import { silentLogger } from './telemetry/log.ts';
@@ -22,6 +24,11 @@ class Report {
 
   ok(what: string): void {
     process.stdout.write(`  ok    ${what}\n`);
+  }
+
+  /** Something this host does without. */
+  none(what: string): void {
+    process.stdout.write(`  none  ${what}\n`);
   }
 
   wrong(what: string): void {
@@ -57,6 +64,8 @@ export async function doctor(configPath: string, root: string): Promise<number> 
   if (ports < 2 * config.webrtc.maxViewers) {
     report.wrong(`webrtc.portRange has ${ports} ports for ${config.webrtc.maxViewers} viewers: widen it`);
   } else report.ok(`webrtc: UDP ${first}-${last}, up to ${config.webrtc.maxViewers} viewers`);
+  report.section('inference providers');
+  await checkProviders(report, config, root);
   report.section('models');
   await checkModels(report, config, root);
   process.stdout.write(
@@ -98,28 +107,62 @@ async function checkPort(report: Report, what: string, host: string, port: numbe
 }
 
 async function checkModels(report: Report, config: Config, root: string): Promise<void> {
-  const { provider, models, threads } = config.restorer;
+  const facts = await openRestorer(config, root);
+  if (!facts) report.wrong(`the restorer did not open its models within ${RESTORER_TIMEOUT / 1000} s`);
+  else describeModels(report, facts);
+}
+
+/** Starts a restorer and asks what it can do; undefined when it dies or takes too long. */
+async function openRestorer(
+  config: Config,
+  root: string,
+  changes: Partial<RestorerOptions> = {},
+): Promise<Ready | undefined> {
+  const { provider, models, threads, devices } = config.restorer;
   const restorer = new RestorerClient(
     {
       provider,
       models: resolve(root, models),
       threads: threads ?? availableParallelism(),
+      device: devices === 'auto' ? 0 : devices[0]!,
       log: { level: 'silent', format: 'json' },
+      ...changes,
     },
     silentLogger,
   );
   const ready = new Promise<Ready | undefined>((done) => {
     const timer = setTimeout(() => done(undefined), RESTORER_TIMEOUT);
-    restorer.once('ready', (facts) => {
+    const end = (facts?: Ready) => {
       clearTimeout(timer);
       done(facts);
-    });
+    };
+    restorer.once('ready', end);
+    restorer.once('down', () => end());
   });
   restorer.start();
   const facts = await ready;
   await restorer.close();
-  if (!facts) report.wrong(`the restorer did not open its models within ${RESTORER_TIMEOUT / 1000} s`);
-  else describeModels(report, facts);
+  return facts;
+}
+
+/** Each provider in a process of its own: a broken driver takes nothing else down. */
+async function checkProviders(report: Report, config: Config, root: string): Promise<void> {
+  const wanted = config.restorer.provider;
+  for (const provider of PROVIDERS) {
+    const facts = await openRestorer(config, root, { only: provider });
+    const status = facts?.providers[0];
+    const detail = status?.detail ?? 'it took its process down, or hung';
+    if (status?.works) report.ok(`${provider}: ${detail}${timesOf(facts!)}`);
+    else if (provider === wanted) report.wrong(`${provider}: ${detail}`);
+    else report.none(`${provider}: ${detail}`);
+  }
+}
+
+function timesOf({ speeds }: Ready): string {
+  const times = Object.entries(speeds).map(
+    ([model, speed]) => `${model} ${estimate(speed, 1920, 1080).toFixed(1)} ms`,
+  );
+  return times.length > 0 ? `; a 1080p frame: ${times.join(', ')}` : '';
 }
 
 function describeModels(report: Report, { provider, models, speeds }: Ready): void {

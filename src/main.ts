@@ -7,6 +7,7 @@ import { ConfigStore } from './config/store.ts';
 import { ClearwayError, errorInfo } from './contracts/errors.ts';
 import { doctor } from './doctor.ts';
 import { Gateway } from './gateway.ts';
+import { installGpu } from './gpu-install.ts';
 import { hashPassword, hashToken } from './http/secrets.ts';
 import { listModels, readModel } from './restore/manifest.ts';
 import { createLogger, silentLogger } from './telemetry/log.ts';
@@ -22,11 +23,13 @@ Commands
   restore          restore a video file without a server; clearway restore --help tells more
   doctor           what this host can do, and what is wrong
   models           the installed models, checked
+  gpu install      get the CUDA provider from PyPI, or from wheels or folders given with --from
   hash-password    read a password from standard input, print its hash for auth.users
   hash-token       read a token from standard input, print its hash for auth.tokens
 
 Options
   --config FILE    configuration (default config/clearway.yml)
+  --from PATH      for gpu install: a wheel or a folder; can be repeated
   --log-level L    trace, debug, info, warn, error, fatal or silent (default: log.level of the configuration)
   --log-format F   json, pretty or auto (default: log.format of the configuration)
   -h, --help       this text
@@ -44,20 +47,22 @@ function complain(error: unknown): number {
   return USAGE_ERRORS.has(code) ? 2 : 1;
 }
 
-function readOptions(): { command: string; values: Record<string, string | boolean | undefined> } {
+function readOptions(): { command: string; values: Record<string, string | boolean | string[] | undefined> } {
   try {
     const { positionals, values } = parseArgs({
       allowPositionals: true,
       options: {
         config: { type: 'string', default: 'config/clearway.yml' },
+        from: { type: 'string', multiple: true },
         'log-level': { type: 'string' },
         'log-format': { type: 'string' },
         help: { type: 'boolean', short: 'h' },
         version: { type: 'boolean', short: 'v' },
       },
     });
-    if (positionals.length > 1) throw new Error(`unexpected argument ${positionals[1]}`);
-    return { command: positionals[0] ?? 'serve', values };
+    const command = positionals[0] === 'gpu' ? positionals.splice(0, 2).join(' ') : positionals.shift();
+    if (positionals.length > 0) throw new Error(`unexpected argument ${positionals[0]}`);
+    return { command: command ?? 'serve', values };
   } catch (error) {
     throw new ClearwayError(
       'CLEARWAY_BAD_REQUEST',
@@ -151,6 +156,11 @@ async function main(): Promise<number> {
       return serve(config, { level: values['log-level'], format: values['log-format'] });
     case 'doctor':
       return doctor(config, ROOT);
+    case 'gpu install':
+      await installGpu((values.from as string[] | undefined) ?? [], (line) =>
+        process.stdout.write(`${line}\n`),
+      );
+      return 0;
     case 'models':
       return models();
     case 'hash-password':

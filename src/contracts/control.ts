@@ -8,6 +8,8 @@ export interface ModelInfo {
   description: string;
   version: string;
   window: { past: number; future: number };
+  /** What runs it: a restorer may be on another provider than the rest, when the accelerator's lacks an operator. */
+  provider?: string;
   /** Present when the directory does not meet the model contract: what is wrong. */
   error?: string;
 }

@@ -18,6 +18,14 @@ export interface ModelSpeed {
   perMegapixel: number;
 }
 
+/** What came of one provider of ONNX Runtime on this host. */
+export interface ProviderStatus {
+  provider: 'tensorrt' | 'cuda' | 'webgpu' | 'cpu';
+  works: boolean;
+  /** A sentence: what is missing and how to get it, or what was checked. */
+  detail: string;
+}
+
 /** How one stream's picture is restored; every field may change while it runs. */
 export interface RestoreSettings {
   /** Directory name under models/, `auto` or `none`. */
@@ -84,7 +92,16 @@ export interface StreamReport {
 
 /** restorer -> gateway */
 export type RestorerEvent =
-  | { t: 'ready'; provider: string; models: ModelInfo[]; speeds: Record<string, ModelSpeed> }
+  /** A provider is about to be opened: if this is the last that is heard, it took the restorer down. */
+  | { t: 'trying'; provider: ProviderStatus['provider'] }
+  | {
+      t: 'ready';
+      provider: string;
+      models: ModelInfo[];
+      speeds: Record<string, ModelSpeed>;
+      /** Every provider that was tried, in order. */
+      providers: ProviderStatus[];
+    }
   /** Once a second: the process is not stuck. */
   | { t: 'alive' }
   | { t: 'live'; stream: string; session: number; input: SourceInfo }

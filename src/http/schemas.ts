@@ -67,6 +67,7 @@ export const modelSchema = z
     window: z
       .object({ past: z.number(), future: z.number() })
       .describe('frames it reads around the one restored'),
+    provider: z.string().optional().describe('what runs it: cpu, webgpu, cuda or tensorrt'),
     error: z.string().optional().describe('what is wrong with a model that cannot be used'),
   } satisfies Shape<ModelInfo>)
   .describe('A model in models/');

@@ -189,7 +189,8 @@ export class FrameFlow {
     const expected = cost.expected(model, width, height);
     const left = deadline - now() - this.encodeCost;
     const inTime = expected !== undefined && expected <= left;
-    if (expected !== undefined) this.step(!inTime);
+    // A network that fails on every frame (no memory for this size, say) is as good as one that is always late.
+    if (expected !== undefined) this.step(!inTime || this.failing);
     const restore = inTime || (expected !== undefined && left > 0 && cost.trial(model, width, height, now()));
     const bytes = pictureBytes(width, height);
     const needSource = renditions.needSource || snapshots.needSource || probe.needSource(now());

@@ -1,14 +1,18 @@
 import type { ModelInfo } from '../contracts/control.ts';
 import type { ErrorInfo } from '../contracts/errors.ts';
-import type { ModelSpeed } from '../contracts/restorer.ts';
+import type { ModelSpeed, ProviderStatus } from '../contracts/restorer.ts';
+import type { Provider } from './device/device.ts';
 import type { FileAnswer, FileOrder } from './file/protocol.ts';
-import type { Provider } from './graph.ts';
 import type { FrameRequest, FrameTimings } from './restoration.ts';
 
 export interface InferenceOptions {
   /** Directory of model directories. */
   models: string;
   provider: Provider | 'auto';
+  /** The one provider to try, whatever `provider` says. */
+  only?: Provider;
+  /** Providers on which earlier restorers died: left out. */
+  avoid?: Provider[];
   threads: number;
   /** Number of the GPU, for providers that can be told. */
   device?: number;
@@ -21,6 +25,8 @@ export interface Accelerator {
   provider: Provider;
   models: ModelInfo[];
   speeds: Record<string, ModelSpeed>;
+  /** Every provider that was tried, in order. */
+  providers: ProviderStatus[];
 }
 
 /** main thread -> inference thread. Buffers are transferred, never shared. */
@@ -45,6 +51,8 @@ export type InferenceCommand =
 
 /** inference thread -> main thread */
 export type InferenceEvent =
+  /** The next provider is about to be opened. */
+  | { t: 'trying'; provider: Provider }
   | { t: 'ready'; accelerator: Accelerator }
   | FileAnswer
   | {

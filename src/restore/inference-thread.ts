@@ -1,95 +1,33 @@
-import { existsSync } from 'node:fs';
 import { parentPort, workerData } from 'node:worker_threads';
-import type { ModelInfo } from '../contracts/control.ts';
 import { ClearwayError, errorInfo } from '../contracts/errors.ts';
-import type { ModelSpeed } from '../contracts/restorer.ts';
 import { now } from '../contracts/time.ts';
-import { measureSpeed } from './calibrate.ts';
+import type { Device } from './device/device.ts';
 import { FileSteps } from './file/steps.ts';
-import { type GraphOptions, type Provider, RestorerGraph, SmootherGraph } from './graph.ts';
-import type {
-  Accelerator,
-  InferenceCommand,
-  InferenceEvent,
-  InferenceOptions,
-} from './inference-protocol.ts';
-import { listModels, readModel } from './manifest.ts';
+import type { InferenceCommand, InferenceEvent, InferenceOptions } from './inference-protocol.ts';
+import { ModelHost } from './model-host.ts';
+import { candidates, openDevice } from './providers.ts';
 import { Restoration } from './restoration.ts';
 
 /** The thread that owns one accelerator: every graph, every stream's windows, one run at a time. */
 const port = parentPort!;
-const { models: directory, provider: wanted, threads, known } = workerData as InferenceOptions;
-const restorers = new Map<string, RestorerGraph>();
+const options = workerData as InferenceOptions;
 const streams = new Map<string, Restoration>();
-let smoother: SmootherGraph | undefined;
-const files = new FileSteps(
-  (model) => restorers.get(model),
-  () => smoother,
-);
 
 function post(event: InferenceEvent, transfer: ArrayBuffer[] = []): void {
   port.postMessage(event, transfer);
 }
 
-/** Providers worth trying here, the likely fastest first. A GPU provider without a GPU driver is not tried. */
-function candidates(): Provider[] {
-  if (wanted !== 'auto') return [wanted];
-  const gpu = existsSync('/dev/nvidia0') || existsSync('/dev/dri/renderD128');
-  return gpu ? ['cuda', 'webgpu', 'cpu'] : ['cpu'];
-}
-
-async function openAll(options: GraphOptions): Promise<Accelerator> {
-  const infos = new Map<string, ModelInfo>();
-  const speeds: Record<string, ModelSpeed> = {};
-  for (const name of await listModels(directory)) {
-    const info: ModelInfo = {
-      name,
-      kind: 'restorer',
-      description: '',
-      version: '',
-      window: { past: 0, future: 0 },
-    };
-    try {
-      const files = await readModel(directory, name);
-      info.kind = files.manifest.kind;
-      info.description = files.manifest.description;
-      info.version = files.manifest.version;
-      if (files.manifest.kind === 'restorer') {
-        info.window = files.manifest.window;
-        restorers.set(name, await RestorerGraph.open(files, options));
-      } else if (name === 'smoother') smoother = await SmootherGraph.open(files, options);
-    } catch (error) {
-      info.error = errorInfo(error).message;
-    }
-    infos.set(name, info);
-  }
-  for (const [name, graph] of restorers) {
-    const before = known?.provider === options.provider ? known.speeds[name] : undefined;
-    try {
-      speeds[name] = before ?? (await measureSpeed(graph, smoother));
-    } catch (error) {
-      // One model that cannot be timed (too large for this accelerator, say) leaves the others usable.
-      infos.get(name)!.error = errorInfo(error).message;
-      restorers.delete(name);
-      await graph.release();
-    }
-  }
-  return { provider: options.provider, models: [...infos.values()], speeds };
-}
-
-async function openOnBest(): Promise<Accelerator> {
-  const tried = candidates();
-  for (const provider of tried) {
-    const accelerator = await openAll({ provider, threads });
-    const last = provider === tried.at(-1);
-    if (restorers.size > 0 || last) return accelerator;
-    for (const graph of restorers.values()) await graph.release();
-    await smoother?.release();
-    restorers.clear();
-    smoother = undefined;
-  }
-  throw new ClearwayError('CLEARWAY_INFERENCE_FAILED', 'No inference provider could be opened.');
-}
+const host = await ModelHost.open({
+  directory: options.models,
+  candidates: options.only ? [options.only] : candidates(options.provider, options.avoid),
+  open: (provider) => openDevice(provider, { threads: options.threads, device: options.device ?? 0 }),
+  trying: (provider) => post({ t: 'trying', provider }),
+  known: options.known,
+});
+const files = new FileSteps(
+  (model) => host.ready.get(model)?.graph,
+  () => host.smoother,
+);
 
 async function onFrame(command: Extract<InferenceCommand, { t: 'frame' }>): Promise<void> {
   const { id, stream, request, picture, out, source } = command;
@@ -97,7 +35,7 @@ async function onFrame(command: Extract<InferenceCommand, { t: 'frame' }>): Prom
   streams.set(stream, restoration);
   const began = now();
   const recycled: ArrayBuffer[] = [];
-  const graph = restorers.get(command.model);
+  const { graph, smoother } = host.ready.get(command.model) ?? {};
   const done = { t: 'done', id, stream, began, out, source, recycled } as const;
   try {
     const timings = await restoration.next(picture, request, graph, smoother, new Uint8Array(out), recycled);
@@ -119,7 +57,15 @@ async function onFrame(command: Extract<InferenceCommand, { t: 'frame' }>): Prom
       { ...done, timings: { restore: 0, smooth: 0, cut: true }, pending: 0, error: errorInfo(failure) },
       buffers(out, source, recycled),
     );
+    if (graph) await checkAlive(graph.device);
   }
+}
+
+/** Throws, which ends this process, when the device itself is gone: the next one looks for what is left. */
+async function checkAlive(device: Device): Promise<void> {
+  const tensor = await device.upload(new Uint8Array(16), 'uint8', [1, 1, 4, 4]);
+  await device.download(tensor, new Uint8Array(16));
+  tensor.release();
 }
 
 function buffers(out: ArrayBuffer, source: ArrayBuffer | undefined, recycled: ArrayBuffer[]): ArrayBuffer[] {
@@ -134,15 +80,18 @@ async function perform(command: InferenceCommand): Promise<void> {
     return;
   }
   if (command.t === 'forget') {
+    streams.get(command.stream)?.clear([]);
     streams.delete(command.stream);
     return;
   }
-  for (const graph of restorers.values()) await graph.release();
-  await smoother?.release();
+  for (const stream of streams.values()) stream.clear([]);
+  await host.release();
   port.close();
 }
 
-let queue: Promise<void> = openOnBest().then((accelerator) => post({ t: 'ready', accelerator }));
+const { provider, infos, speeds, providers } = host;
+post({ t: 'ready', accelerator: { provider, models: [...infos.values()], speeds, providers } });
+let queue = Promise.resolve();
 port.on('message', (command: InferenceCommand) => {
   queue = queue.then(() => perform(command));
 });

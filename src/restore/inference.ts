@@ -1,5 +1,6 @@
 import { Worker } from 'node:worker_threads';
 import { now } from '../contracts/time.ts';
+import type { Provider } from './device/device.ts';
 import type { FileAnswer, FileOrder } from './file/protocol.ts';
 import type {
   Accelerator,
@@ -51,11 +52,17 @@ export class Inference {
   private recent: { ended: number; took: number }[] = [];
   private nextId = 1;
 
-  constructor(options: InferenceOptions, onFailure: (error: Error) => void) {
+  /** @param onTrying told of each provider before it is opened: a driver may take the process down */
+  constructor(
+    options: InferenceOptions,
+    onFailure: (error: Error) => void,
+    onTrying: (provider: Provider) => void = () => {},
+  ) {
     this.worker = new Worker(new URL('./inference-thread.ts', import.meta.url), { workerData: options });
     this.ready = new Promise((resolve) => {
       this.worker.on('message', (event: InferenceEvent) => {
         if (event.t === 'ready') resolve(event.accelerator);
+        else if (event.t === 'trying') onTrying(event.provider);
         else if (event.t === 'done') this.finish(event);
         else this.finishStep(event);
       });

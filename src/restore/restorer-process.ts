@@ -53,7 +53,7 @@ function abandon(): void {
 }
 process.once('disconnect', abandon);
 
-const inference = new Inference(options, fail);
+const inference = new Inference(options, fail, (provider) => send({ t: 'trying', provider }));
 const accelerator = await inference.ready;
 const cost = new RunningCost(accelerator.speeds);
 const admission = new Admission(() => inference.load);
@@ -138,4 +138,4 @@ setInterval(() => {
   for (const pipeline of pipelines.values()) pipeline.tick();
 }, REPORT_EVERY);
 
-send({ t: 'ready', provider: accelerator.provider, models: accelerator.models, speeds: accelerator.speeds });
+send({ t: 'ready', ...accelerator });

@@ -1,9 +1,10 @@
 import { type ChildProcess, fork } from 'node:child_process';
 import { EventEmitter, once } from 'node:events';
 import type { FileCommand, FileEvent } from '../contracts/file.ts';
-import type { RestorerCommand, RestorerEvent } from '../contracts/restorer.ts';
+import type { ProviderStatus, RestorerCommand, RestorerEvent } from '../contracts/restorer.ts';
 import type { RestorerOptions } from '../restore/restorer-process.ts';
 import type { Logger } from '../telemetry/log.ts';
+import { Deaths } from './deaths.ts';
 
 /** Waits before a restart, ms: at once after a first crash, slower while it keeps crashing. */
 const RESTART_FIRST = 100;
@@ -16,7 +17,7 @@ const SILENT_AT_START = 120_000;
 const STOP_GRACE = 3000;
 
 interface RestorerEvents {
-  event: [event: Exclude<RestorerEvent, { t: 'ready' | 'alive' }>];
+  event: [event: Exclude<RestorerEvent, { t: 'ready' | 'alive' | 'trying' }>];
   file: [event: FileEvent];
   ready: [facts: Extract<RestorerEvent, { t: 'ready' }>];
   down: [cause: string];
@@ -30,6 +31,9 @@ export class RestorerClient extends EventEmitter<RestorerEvents> {
   private facts: Extract<RestorerEvent, { t: 'ready' }> | undefined;
   /** The first restorer's timings: a later one is back sooner without measuring again. */
   private measured: RestorerOptions['known'];
+  /** The provider last heard of: opened, or about to be. */
+  private provider: ProviderStatus['provider'] | undefined;
+  private readonly deaths = new Deaths();
   private restartAfter = RESTART_FIRST;
   private startedAt = 0;
   private watchdog: NodeJS.Timeout | undefined;
@@ -56,7 +60,7 @@ export class RestorerClient extends EventEmitter<RestorerEvents> {
     this.startedAt = performance.now();
     const child = fork(
       new URL('../restore/restorer-process.ts', import.meta.url),
-      [JSON.stringify({ ...this.options, ...(this.measured ? { known: this.measured } : {}) })],
+      [JSON.stringify({ ...this.options, ...this.learnt() })],
       {
         serialization: 'advanced',
         execArgv: [],
@@ -99,12 +103,32 @@ export class RestorerClient extends EventEmitter<RestorerEvents> {
       return;
     }
     if (this.closing) return;
-    this.expectLife(SILENT);
-    if (event.t === 'ready') {
+    this.expectLife(this.facts || event.t === 'ready' ? SILENT : SILENT_AT_START);
+    if (event.t === 'trying') this.provider = event.provider;
+    else if (event.t === 'ready') {
       this.facts = event;
+      this.report(event);
       this.measured = { provider: event.provider, speeds: event.speeds };
       this.emit('ready', event);
     } else if (event.t !== 'alive') this.emit('event', event);
+  }
+
+  /** What earlier restorers showed. */
+  private learnt(): Partial<RestorerOptions> {
+    const avoid = this.deaths.avoid(performance.now());
+    return { ...(this.measured && { known: this.measured }), ...(avoid.length > 0 && { avoid }) };
+  }
+
+  /** Names each provider that did not work although it was tried before the one that does. */
+  private report({ provider, providers }: Extract<RestorerEvent, { t: 'ready' }>): void {
+    this.provider = provider as ProviderStatus['provider'];
+    for (const { provider: tried, works, detail } of providers) {
+      if (works) continue;
+      // Without one asked for, a host without a GPU is nothing to warn of.
+      const level = this.options.provider === 'auto' ? 'info' : 'warn';
+      this.logger[level]({ provider: tried, detail }, 'inference provider does not work here');
+    }
+    this.logger.info({ provider }, 'inference provider');
   }
 
   private expectLife(within: number): void {
@@ -117,8 +141,15 @@ export class RestorerClient extends EventEmitter<RestorerEvents> {
 
   private died(cause: string): void {
     clearTimeout(this.watchdog);
+    const opening = this.facts === undefined;
     this.facts = undefined;
     if (this.closing) return;
+    if (this.provider && this.deaths.note(this.provider, opening, performance.now()))
+      this.logger.error(
+        { provider: this.provider, cause },
+        'this provider took the restorer down: it is left out for a while',
+      );
+    this.provider = undefined;
     if (performance.now() - this.startedAt > SOUND) this.restartAfter = RESTART_FIRST;
     this.restarts++;
     this.logger.error({ cause, restartInMs: this.restartAfter }, 'restorer died');

@@ -18,7 +18,7 @@ export interface StreamRestorer {
 const CHOOSES_DEVICE = ['cuda', 'tensorrt'];
 
 interface PoolEvents {
-  event: [event: Exclude<RestorerEvent, { t: 'ready' | 'alive' }>];
+  event: [event: Exclude<RestorerEvent, { t: 'ready' | 'alive' | 'trying' }>];
   /** A restorer answers (again). It concerns the streams placed on it and those that are on none. */
   ready: [facts: Ready, device: number, concerns: (stream: string) => boolean];
   /** A restorer died; the streams it had are on none now. */

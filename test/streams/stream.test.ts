@@ -18,7 +18,7 @@ class Rig {
     this.stream = new Stream('cam', this.config(config), {
       restorer: {
         send: (command) => this.commands.push(command),
-        ready: { t: 'ready', provider: 'cpu', models: [], speeds: {} },
+        ready: { t: 'ready', provider: 'cpu', models: [], speeds: {}, providers: [] },
       },
       logger: silentLogger,
       open: async () => 'rtsp://127.0.0.1/cam',
