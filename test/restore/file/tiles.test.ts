@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { CpuDevice } from '../../../src/restore/device/node-device.ts';
 import type { TilePlan } from '../../../src/restore/file/protocol.ts';
 import { TiledRestoration } from '../../../src/restore/file/tiled-restoration.ts';
 import { halves, samplesOf, tilesOf } from '../../../src/restore/file/tiles.ts';
@@ -9,7 +10,7 @@ import { pictureBytes } from '../../../src/restore/picture.ts';
 import { Restoration } from '../../../src/restore/restoration.ts';
 import { REAL_MODELS } from '../../support/restoring.ts';
 
-const CPU = { provider: 'cpu', threads: 1 } as const;
+const CPU = new CpuDevice(1);
 /** Not a multiple of any alignment. */
 const WIDTH = 322;
 const HEIGHT = 198;
