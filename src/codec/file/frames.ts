@@ -107,7 +107,7 @@ function pictureArguments(path: string, seconds: number, sought: number): string
   const filter = [
     `select=gte(t\\,${(seconds - sought - TOLERANCE).toFixed(6)})`,
     'showinfo=checksum=0',
-    'scale=out_range=pc',
+    'scale=out_range=pc:out_color_matrix=bt601',
     'format=yuvj420p',
   ].join(',');
   return ffmpegArguments(

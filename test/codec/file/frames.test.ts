@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
-import { writeFile } from 'node:fs/promises';
+import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { frameJpeg, frameTimes } from '../../../src/codec/file/frames.ts';
-import { renderClip, temporaryDirectory } from '../../support/ffmpeg.ts';
+import { renderClip, runFfmpeg, temporaryDirectory } from '../../support/ffmpeg.ts';
 import { readNumbers, renderNumbered } from '../../support/numbered.ts';
 
 let directory: Awaited<ReturnType<typeof temporaryDirectory>>;
@@ -60,4 +60,21 @@ test('a time beyond the end has no picture, many at once are all answered, and o
   for (const jpeg of jpegs) assert.deepEqual([...jpeg.subarray(0, 2)], [0xff, 0xd8]);
   const reason = new Error('not wanted any more');
   await assert.rejects(frameJpeg(file, 0, AbortSignal.abort(reason)), reason);
+});
+
+test('colours are the same whatever matrix the video has: a JPEG is always BT.601', async () => {
+  for (const matrix of ['bt709', 'smpte170m']) {
+    const file = path(`${matrix}.mp4`);
+    const pattern = `color=c=0x20A040:size=64x64:rate=25,format=gbrp,scale=out_color_matrix=${matrix}:out_range=tv,format=yuv420p`;
+    await runFfmpeg([
+      ...['-f', 'lavfi', '-i', pattern, '-frames:v', '2'],
+      ...['-c:v', 'libx264', '-colorspace', matrix, file],
+    ]);
+    const [jpeg, rgb] = [path('colour.jpg'), path('colour.rgb')];
+    await writeFile(jpeg, await frameJpeg(file, 0));
+    await runFfmpeg(['-i', jpeg, '-vf', 'format=rgb24,crop=1:1', '-f', 'rawvideo', rgb]);
+    const colour = [...(await readFile(rgb))];
+    const off = [0x20, 0xa0, 0x40].map((value, index) => Math.abs(value - colour[index]!));
+    assert.ok(Math.max(...off) <= 4, `${matrix}: ${colour}`);
+  }
 });
