@@ -1,4 +1,5 @@
 import { execFile } from 'node:child_process';
+import { open } from 'node:fs/promises';
 import { promisify } from 'node:util';
 import { z } from 'zod';
 import { ClearwayError } from '../../contracts/errors.ts';
@@ -11,6 +12,9 @@ const PROBE_TIMEOUT = 30_000;
 const PROBE_OUTPUT = 8 << 20;
 /** Transfer functions of high dynamic range: PQ (SMPTE ST 2084) and HLG (ARIB STD-B67). */
 const HDR = new Set(['smpte2084', 'arib-std-b67']);
+
+/** ffmpeg's own words for a picture that it does not decode. */
+const OVERSIZE = /Picture size \d+x\d+ (?:is invalid|exceeds)|exceeds specified max pixel count/i;
 
 const text = z.string().max(200);
 const stream = z.object({
@@ -96,8 +100,7 @@ export interface VideoProbe {
  * @param path absolute
  */
 export async function probeVideo(path: string, signal?: AbortSignal): Promise<VideoProbe> {
-  const found = await ask(path, signal);
-  const { format, streams } = found;
+  const { format, streams, log } = await ask(path, signal);
   const video = streams.find((one) => one.codec_type === 'video' && !one.disposition?.attached_pic);
   if (!video) {
     throw refusal('CLEARWAY_SOURCE_NO_VIDEO', 'The file has no video track: send one that has.');
@@ -110,6 +113,7 @@ export async function probeVideo(path: string, signal?: AbortSignal): Promise<Vi
     );
   }
   if (width < 2 || height < 2 || !video.pix_fmt) {
+    if (OVERSIZE.test(log)) throw oversize();
     throw notVideo('no picture of it could be decoded; it is damaged or of an unknown codec');
   }
   if (HDR.has(video.color_transfer ?? '') || sideData(video, 'DOVI configuration record')) {
@@ -150,19 +154,22 @@ export async function probeVideo(path: string, signal?: AbortSignal): Promise<Vi
   };
 }
 
-async function ask(path: string, signal: AbortSignal | undefined): Promise<z.output<typeof answer>> {
+async function ask(
+  path: string,
+  signal: AbortSignal | undefined,
+): Promise<z.output<typeof answer> & { log: string }> {
   const args = [
     ...['-v', 'error', ...FILE_ONLY, '-probesize', '20000000', '-analyzeduration', '10000000'],
     ...['-max_pixels', String(MAX_PIXELS), '-show_format', '-show_streams', '-of', 'json', fileUrl(path)],
   ];
   try {
-    const { stdout } = await promisify(execFile)(ffprobePath(), args, {
+    const { stdout, stderr } = await promisify(execFile)(ffprobePath(), args, {
       timeout: PROBE_TIMEOUT,
       killSignal: 'SIGKILL',
       maxBuffer: PROBE_OUTPUT,
       ...(signal ? { signal } : {}),
     });
-    return answer.parse(JSON.parse(stdout));
+    return { ...answer.parse(JSON.parse(stdout)), log: stderr };
   } catch (cause) {
     if (signal?.aborted) throw signal.reason;
     const { code, killed, stderr = '' } = cause as { code?: unknown; killed?: boolean; stderr?: string };
@@ -175,15 +182,29 @@ async function ask(path: string, signal: AbortSignal | undefined): Promise<z.out
         },
       );
     }
-    if (/Picture size \d+x\d+ (?:is invalid|exceeds)|exceeds specified max pixel count/i.test(stderr)) {
-      throw refusal(
-        'CLEARWAY_PICTURE_SIZE',
-        `The picture is larger than the ${MAX_PIXELS / 1e6} megapixels that are restored.`,
-      );
-    }
+    if (OVERSIZE.test(stderr)) throw oversize();
     if (killed) throw notVideo('reading it took too long');
-    if (/moov atom not found/.test(stderr)) throw notVideo('its index is missing: the file was cut off');
+    if (/moov atom not found/.test(stderr) && (await isIsoMedia(path)))
+      throw notVideo('its index is missing: the file was cut off');
     throw notVideo('its content is no video container that is known here', cause);
+  }
+}
+
+function oversize(): ClearwayError {
+  return refusal(
+    'CLEARWAY_PICTURE_SIZE',
+    `The picture is larger than the ${MAX_PIXELS / 1e6} megapixels that are restored.`,
+  );
+}
+
+/** Whether a file begins as MP4 and MOV do (ISO 14496-12), which ffmpeg also takes it for by its name alone. */
+async function isIsoMedia(path: string): Promise<boolean> {
+  const file = await open(path);
+  try {
+    const { buffer } = await file.read(Buffer.alloc(8), 0, 8, 0);
+    return /^(ftyp|moov|mdat|free|skip|wide)$/.test(buffer.toString('latin1', 4));
+  } finally {
+    await file.close();
   }
 }
 
