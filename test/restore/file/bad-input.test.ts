@@ -107,7 +107,7 @@ const REFUSED: Record<
         ...['-c:v', 'libx264', '-preset', 'ultrafast', '-threads', '1', file],
       ]),
     code: 'CLEARWAY_PICTURE_SIZE',
-    says: /12000x12000: at most 8192 a side/,
+    says: /at most 8192 a side|larger than the 36 megapixels/,
   },
   'a picture that would become too wide': {
     make: (file) => runFfmpeg([...lavfi('testsrc2=d=0.2:s=1280x64'), '-c:v', 'libx264', file]),
