@@ -36,7 +36,7 @@ export class CompareStage {
     'Try again',
   );
   readonly #overlay = h('div', { class: 'overlay', role: 'status' }, this.#title, this.#text, this.#again);
-  readonly #chip = h('span', { class: 'chip chip-player', hidden: true });
+  readonly #chip = h('span', { class: 'chip chip-player', title: '', hidden: true });
   /** The frame that is wanted; a still of it may be on its way. */
   #frame = 0;
   #fetching = false;

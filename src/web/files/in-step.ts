@@ -5,6 +5,7 @@ import type { Pair, Side } from './pair-picture.ts';
 const SIDES: readonly Side[] = ['source', 'restored'];
 /** Pictures of each side kept until the other side has the same frame. */
 const KEPT = 6;
+const EMPTY = Number.NEGATIVE_INFINITY;
 const TICK_MS = 200;
 /** Seconds apart from which the source is moved rather than hurried. */
 const FAR = 0.3;
@@ -75,7 +76,7 @@ export class InStep {
       await this.#ready;
       if (over()) return;
       this.#last = n - 1;
-      for (const side of SIDES) for (const slot of this.#slots[side]) slot.n = -1;
+      for (const side of SIDES) for (const slot of this.#slots[side]) slot.n = EMPTY;
       await Promise.all(SIDES.map((side) => seek(this.#videos[side], this.#inside(n))));
       if (over()) return;
       for (const side of SIDES) this.#follow(side, turn);
@@ -156,7 +157,7 @@ export class InStep {
     const video = this.#videos[side];
     let slot: Slot | undefined;
     if (slots.length < KEPT) {
-      slot = { n: -1, canvas: document.createElement('canvas') };
+      slot = { n: EMPTY, canvas: document.createElement('canvas') };
       slots.push(slot);
     } else {
       // The oldest, but never what is shown.
