@@ -41,6 +41,8 @@ export interface RunningGateway extends AsyncDisposable {
   restorer(): Promise<number>;
   /** The ffmpeg child that reads a URL. */
   decoder(url: string): Promise<number>;
+  /** SIGKILL; resolves when its children are gone too. */
+  kill(): Promise<void>;
   /** SIGTERM; resolves with how it ended once it is gone. */
   stop(): Promise<{ code: number | null; ms: number }>;
 }
