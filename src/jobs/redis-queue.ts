@@ -31,7 +31,7 @@ const LAST_PRIORITY = 2 ** 21;
 /** What every command must be answered in, ms: a caller is told that Redis is gone instead of waiting for it. */
 const COMMAND_TIMEOUT = 5000;
 
-/** How long closing may take, ms: a connection that is not there never tells BullMQ that it ended. */
+/** How long closing may take, ms. */
 const CLOSE_TIMEOUT = 2000;
 
 /** BullMQ's states in ours. */
@@ -176,9 +176,13 @@ export class RedisQueue implements JobQueue {
     if (this.#closing) return;
     this.#closing = true;
     for (const abort of this.#aborts.values()) abort.abort();
-    await inTime(this.#worker?.close(), CLOSE_TIMEOUT).catch(() => {});
-    const rest = [this.#queue.close(), this.#producer.close(), this.#told.close()];
-    await inTime(Promise.allSettled(rest), CLOSE_TIMEOUT).catch(() => {});
+    // Without Redis there is nothing to say goodbye to, and BullMQ would wait for it.
+    const gone = this.#commands.status !== 'ready';
+    await inTime(this.#worker?.close(gone), CLOSE_TIMEOUT).catch(() => {});
+    const told = this.#told.close();
+    if (gone) await this.#told.getBackend().close(true);
+    const rest = [this.#queue.close(), this.#producer.close(), told];
+    await inTime(Promise.allSettled(rest), gone ? 0 : CLOSE_TIMEOUT).catch(() => {});
     this.#commands.disconnect();
   }
 
