@@ -53,18 +53,30 @@ export class ProducerTimeReader {
  * `prft` box, where it puts its own clock when a packet has none: only times of packets known to have one count.
  */
 export class CaptureClock {
-  private readonly marked = new Set<number>();
+  /** Packets that carry a time, with the one whose time that is; undefined until it has come. */
+  private readonly timed = new Map<number, number | undefined>();
+  /** The newest packet, while the time it carries is its successor's. */
+  private waiting: number | undefined;
   /** Unix ms minus source clock in ms. */
   private offset: number | undefined;
 
-  /** A packet that carries a producer reference time. */
-  mark(pts: number): void {
-    this.marked.add(pts);
-    if (this.marked.size > KEPT) this.marked.delete(this.marked.values().next().value!);
+  /**
+   * The next packet.
+   * @param timed it carries a producer reference time
+   * @param parsed it was put together from several: ffmpeg lets it go when its successor begins, and attaches what
+   * that one's first piece carries
+   */
+  packet(pts: number, timed: boolean, parsed: boolean): void {
+    if (this.waiting !== undefined) this.timed.set(this.waiting, pts);
+    this.waiting = timed && parsed ? pts : undefined;
+    if (timed) this.timed.set(pts, parsed ? undefined : pts);
+    if (this.timed.size > KEPT) this.timed.delete(this.timed.keys().next().value!);
   }
 
+  /** The value of the time that a packet carries. */
   learn({ pts, capture }: ProducerTime): void {
-    if (this.marked.has(pts)) this.offset = capture - (pts / CLOCK_RATE) * 1000;
+    const taken = this.timed.get(pts);
+    if (taken !== undefined) this.offset = capture - (taken / CLOCK_RATE) * 1000;
   }
 
   /**

@@ -152,11 +152,14 @@ function audioOutput(): FfmpegPort {
   };
 }
 
-/** One packet in 25, each in a fragment of its own. What MP4 cannot hold is left out: the tee lets it fail alone. */
+/**
+ * One packet in 25, each in a fragment of its own, at its own timestamp (an MP4 would begin at 0). What MP4 cannot hold
+ * is left out: the tee lets it fail alone.
+ */
 function captureOutput(): FfmpegPort {
   const movflags = 'frag_every_frame+empty_moov+default_base_moof+skip_trailer';
   return {
-    url: `[f=mp4:onfail=ignore:movflags=${movflags}:write_prft=wallclock:video_track_timescale=${CLOCK_RATE}]pipe:6`,
+    url: `[f=mp4:onfail=ignore:movflags=${movflags}:write_prft=wallclock:avoid_negative_ts=disabled:video_track_timescale=${CLOCK_RATE}]pipe:6`,
     options: [
       ...['-map', '0:v:0', '-c', 'copy', '-bsf:v', 'noise=drop=mod(n\\,25)'],
       ...['-flush_packets', '1', '-f', 'tee'],

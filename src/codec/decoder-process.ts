@@ -152,6 +152,9 @@ export function spawnDecoder(
   return { pid: child.pid, stop, [Symbol.asyncDispose]: stop };
 }
 
+/** Codecs whose pictures ffmpeg's parser puts together from what RTP carries. */
+const PARSED = /^(h264|hevc)$/;
+
 /** Puts the child's four outputs together again: pictures with their log lines and their packets. */
 class Decoder {
   frames = 0;
@@ -239,7 +242,7 @@ class Decoder {
     this.firstArrival ??= arrival;
     this.newest = arrival;
     if (pts !== undefined) {
-      if (packet.timed) this.captures.mark(pts);
+      this.captures.packet(pts, packet.timed === true, PARSED.test(this.info.codec));
       this.waiting.set(pts, arrival);
       if (this.waiting.size > KEPT_PACKETS) this.waiting.delete(this.waiting.keys().next().value!);
     }

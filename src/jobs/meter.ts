@@ -11,6 +11,7 @@ export class JobMeter {
     for (const outcome of ['created', 'joined', 'cached', 'refused'] as const) {
       metrics.jobRequests.inc({ outcome }, 0);
     }
+    for (const outcome of ['done', 'failed'] as const) metrics.jobAttempts.inc({ outcome }, 0);
     this.#count();
   }
 
@@ -33,6 +34,12 @@ export class JobMeter {
   ran(seconds: number, frames: number): void {
     this.#metrics.jobDuration.observe(seconds);
     this.#metrics.jobFrames.inc(frames);
+    this.#metrics.jobAttempts.inc({ outcome: 'done' });
+  }
+
+  /** An attempt of this gateway failed; the job may be tried again. */
+  failed(): void {
+    this.#metrics.jobAttempts.inc({ outcome: 'failed' });
   }
 
   request(outcome: 'created' | 'joined' | 'cached' | 'refused'): void {

@@ -330,7 +330,10 @@ export class JobService implements Jobs {
     } catch (error) {
       const { message } = error as Error;
       if (options.signal.aborted) log.info('restoring the file was stopped');
-      else log.warn({ err: error }, `file not restored: ${message}`);
+      else {
+        meter.failed();
+        log.warn({ err: error }, `file not restored: ${message}`);
+      }
       await folder.discard(output);
       throw error;
     }

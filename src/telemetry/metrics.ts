@@ -171,6 +171,11 @@ export class Metrics {
     'Requests to restore a file: created = a new job, joined = the same is on its way, cached = answered from a kept result, refused',
     ['outcome'],
   );
+  readonly jobAttempts = this.counter(
+    'job_attempts_total',
+    'Attempts at restoring a file on this gateway by how they ended: done, failed; what was cancelled counts as neither',
+    ['outcome'],
+  );
   readonly jobWait = this.histogram(
     'job_wait_seconds',
     'Time a file waited before its restoration began',

@@ -4,10 +4,13 @@ import { type AddressInfo, connect, createServer } from 'node:net';
 /** An RTCP sender report, RFC 3550, 6.4.1. */
 const SENDER_REPORT = 200;
 
-/** Stands between a player and an RTSP server (TCP) and moves the clock in the server's sender reports by `shift` ms. */
+/**
+ * Stands between a player and an RTSP server (TCP) and moves the clock in the server's sender reports by `shift` ms;
+ * `silent`: leaves them out.
+ */
 export async function startRtspRelay(
   target: string,
-  shift: number,
+  shift: number | 'silent',
 ): Promise<AsyncDisposable & { url: string }> {
   const { port, pathname } = new URL(target);
   const server = createServer((player) => {
@@ -18,12 +21,13 @@ export async function startRtspRelay(
       held = Buffer.concat([held, chunk]);
       for (let end = messageEnd(held); end !== undefined; end = messageEnd(held)) {
         const message = held.subarray(0, end);
+        held = held.subarray(end);
         if (message[0] === 0x24 && message[5] === SENDER_REPORT) {
+          if (shift === 'silent') continue;
           const ntp = message.readBigUInt64BE(12);
           message.writeBigUInt64BE(ntp + (BigInt(shift) << 32n) / 1000n, 12);
         }
         player.write(Buffer.from(message));
-        held = held.subarray(end);
       }
     });
     for (const [one, other] of [
