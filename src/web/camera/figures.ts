@@ -53,8 +53,8 @@ export class LatencyPanel {
   #seen: StreamStatus | undefined;
 
   constructor() {
-    const head = ['Stage', '', 'p50', 'p95'].map((text, i) =>
-      h('th', { scope: 'col', class: i === 1 ? 'bar-cell' : undefined }, text),
+    const head = ['Stage', '', 'p50', 'p95'].map((text) =>
+      text === '' ? h('td', { class: 'bar-cell' }) : h('th', { scope: 'col' }, text),
     );
     this.element = h(
       'section',

@@ -23,7 +23,7 @@ export function linksPanel(context: Context, name: string): HTMLElement {
     const button = h('button', { class: 'icon-button', type: 'button', title: `Copy the ${label} address` });
     button.append(icon('copy'), h('span', { class: 'sr' }, `Copy the ${label} address`));
     button.addEventListener('click', () => void copy());
-    return h('div', { class: 'link-row' }, h('dt', {}, label), h('dd', {}, h('code', {}, href)), button);
+    return h('div', { class: 'link-row' }, h('dt', {}, label), h('dd', {}, h('code', {}, href), button));
   });
   return h(
     'section',

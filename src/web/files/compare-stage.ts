@@ -101,6 +101,7 @@ export class CompareStage {
             this.#arrived(n);
           },
           ended: () => this.show(times.length - 1),
+          muted: () => this.#transport.showMuted(true),
           failed: (why) => this.#playFrames(why),
         },
       );

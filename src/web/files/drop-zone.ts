@@ -54,6 +54,11 @@ export class DropZone {
         { class: 'drop-title' },
         matchMedia('(hover: none)').matches ? 'Restore videos' : 'Drop videos here',
       ),
+      h(
+        'p',
+        { class: 'drop-intro' },
+        'The engine that restores the cameras restores them frame by frame. Sound, subtitles and chapters stay.',
+      ),
       this.#hint,
       choose,
       input,

@@ -20,6 +20,17 @@ function facts(rows: readonly (readonly [string, string | undefined])[]): HTMLEl
   );
 }
 
+/** ffmpeg's name of a container as people write it; it names relatives of one kind in one breath. */
+function container(name: string): string {
+  const known: Record<string, string> = {
+    'mov,mp4,m4a,3gp,3g2,mj2': 'MP4 or MOV',
+    'matroska,webm': 'Matroska or WebM',
+    mpegts: 'MPEG-TS',
+    avi: 'AVI',
+  };
+  return known[name] ?? name.split(',')[0]!.toUpperCase();
+}
+
 /** What is known of a finished job, panel by panel. */
 export function jobFacts({ input, result, settings, started, finished }: JobStatus): HTMLElement[] {
   if (!result) return [];
@@ -41,7 +52,7 @@ export function jobFacts({ input, result, settings, started, finished }: JobStat
       facts([
         ['Picture', `${input.width} × ${input.height}`],
         ['Codec', codec(input.codec)],
-        ['Container', input.container],
+        ['Container', container(input.container)],
         ['Rate', input.fps === undefined ? undefined : `${fps(input.fps)} fps`],
         ['Size', bytes(input.bytes)],
         ['Sound', input.hasAudio ? 'yes' : 'none'],

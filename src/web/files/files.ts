@@ -94,7 +94,7 @@ export function filesView(context: Context): View {
     if (settings) settings.element.hidden = !on;
     if (on && zone) {
       const { maxUpload, maxDuration } = service.limits;
-      zone.hint = `They are restored frame by frame by the engine that restores the cameras; sound, subtitles and chapters stay. MP4, MOV, MKV, AVI, WebM, TS and what else ffmpeg opens, at most ${bytes(maxUpload)} and ${duration(maxDuration)} each.`;
+      zone.hint = `MP4, MOV, MKV, AVI, WebM, TS and what else ffmpeg opens, at most ${bytes(maxUpload)} and ${duration(maxDuration)} each.`;
     }
     if (service.kind === 'off') say({ title: 'No files here', text: sentence(service.why) });
     else if (service.kind === 'unknown') {

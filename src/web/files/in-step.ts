@@ -16,6 +16,8 @@ export interface InStepHandlers {
   /** Frame `n` of both is there. The pictures stay as they are until the next call. */
   pair(pair: Pair, n: number): void;
   ended(): void;
+  /** The browser allows no sound without another press. */
+  muted(): void;
   /** This browser cannot play the two, for a reason in words. */
   failed(why: string): void;
 }
@@ -36,6 +38,8 @@ export class InStep {
   readonly #times: readonly number[];
   readonly #handlers: InStepHandlers;
   readonly #videos: Record<Side, HTMLVideoElement>;
+  /** What the browser calls the start of each file, s. */
+  readonly #starts: Record<Side, number> = { source: 0, restored: 0 };
   readonly #slots: Record<Side, Slot[]> = { source: [], restored: [] };
   #ready: Promise<void> | undefined;
   #tick = 0;
@@ -53,7 +57,7 @@ export class InStep {
     this.#urls = urls;
     this.#times = times;
     this.#handlers = handlers;
-    const video = (): HTMLVideoElement => h('video', { muted: true, playsinline: true, preload: 'auto' });
+    const video = (): HTMLVideoElement => h('video', { playsinline: true, preload: 'auto' });
     this.#videos = { source: video(), restored: video() };
     this.#videos.source.muted = true;
     this.#videos.restored.addEventListener('ended', () => {
@@ -77,10 +81,10 @@ export class InStep {
       if (over()) return;
       this.#last = n - 1;
       for (const side of SIDES) for (const slot of this.#slots[side]) slot.n = EMPTY;
-      await Promise.all(SIDES.map((side) => seek(this.#videos[side], this.#inside(n))));
+      await Promise.all(SIDES.map((side) => seek(this.#videos[side], this.#starts[side] + this.#inside(n))));
       if (over()) return;
       for (const side of SIDES) this.#follow(side, turn);
-      await Promise.all(SIDES.map((side) => this.#videos[side].play()));
+      await this.#start();
     } catch (error) {
       if (!over()) this.#fail(error instanceof Error ? error.message : String(error));
       return;
@@ -102,6 +106,18 @@ export class InStep {
       video.removeAttribute('src');
       video.load();
     }
+  }
+
+  async #start(): Promise<void> {
+    const { source, restored } = this.#videos;
+    const playing = restored.play().catch((error: unknown) => {
+      if (!(error instanceof DOMException) || error.name !== 'NotAllowedError' || restored.muted) throw error;
+      // Some browsers forget the press of the button while the files open.
+      restored.muted = true;
+      this.#handlers.muted();
+      return restored.play();
+    });
+    await Promise.all([source.play(), playing]);
   }
 
   #halt(): void {
@@ -131,8 +147,12 @@ export class InStep {
             video.onloadeddata = () => {
               // Sound alone, of a codec whose pictures are unknown here.
               if (video.videoWidth === 0) reject(new Error(`This browser shows no picture of the ${which}.`));
-              else resolve();
             };
+            // Files may start late; browsers count from their own beginning.
+            video.requestVideoFrameCallback((_now, { mediaTime }) => {
+              this.#starts[side] = mediaTime - (this.#times[0] ?? 0);
+              resolve();
+            });
             video.src = this.#urls[side];
           }),
       ),
@@ -147,7 +167,7 @@ export class InStep {
     video.requestVideoFrameCallback((_now, { mediaTime }) => {
       if (!this.#playing || turn !== this.#turn) return;
       this.#follow(side, turn);
-      this.#keep(side, nearest(this.#times, mediaTime));
+      this.#keep(side, nearest(this.#times, mediaTime - this.#starts[side]));
     });
   }
 
@@ -196,8 +216,9 @@ export class InStep {
       if (stuck && !waits) video.pause();
       else if (!stuck && video.paused && !video.ended) void video.play().catch(() => undefined);
     }
-    const lag = restored.currentTime - source.currentTime;
-    if (Math.abs(lag) > FAR && !source.ended && !source.seeking) source.currentTime = restored.currentTime;
+    const apart = this.#starts.restored - this.#starts.source;
+    const lag = restored.currentTime - source.currentTime - apart;
+    if (Math.abs(lag) > FAR && !source.seeking) source.currentTime += lag;
     else source.playbackRate = Math.min(1.25, Math.max(0.75, 1 + lag * 2));
     if (performance.now() - this.#lastAt > PATIENCE_MS) {
       this.#fail('Original and result could not be kept together here.');

@@ -217,23 +217,25 @@ export class JobRow extends Row {
     });
   }
 
-  #showPicture(job: JobStatus): void {
-    const { state, urls, result } = job;
+  /** A frame of the result, or of the original while it is worked on, where this browser plays it. */
+  #showPicture({ state, urls, result }: JobStatus): void {
     const middle = Math.floor((result?.frames ?? 0) / 2);
     const url =
       state === 'done'
         ? `${urls.frames}/${middle}?rendition=restored`
-        : isOver(job)
-          ? ''
-          : `${urls.frames}/0?rendition=source`;
+        : state === 'running'
+          ? `${urls.video}?rendition=source`
+          : '';
     if (url === this.#picture) return;
     this.#picture = url;
     this.thumb.replaceChildren(icon('film'));
     if (url === '') return;
-    const image = h('img', { alt: '', loading: 'lazy', decoding: 'async' });
-    image.addEventListener('error', () => image.remove());
-    image.src = url;
-    this.thumb.append(image);
+    const picture =
+      state === 'done'
+        ? h('img', { alt: '', loading: 'lazy', decoding: 'async', src: url })
+        : h('video', { muted: true, playsinline: true, preload: 'metadata', src: `${url}#t=0.5` });
+    picture.addEventListener('error', () => picture.remove());
+    this.thumb.append(picture);
   }
 }
 

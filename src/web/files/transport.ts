@@ -147,6 +147,11 @@ export class Transport {
     setText(this.#frame, number);
   }
 
+  showMuted(muted: boolean): void {
+    this.#muted = muted;
+    this.#mute.show(muted ? 'mute' : 'sound', muted ? 'Turn sound on (m)' : 'Turn sound off (m)');
+  }
+
   /** There is no sound now: single frames have none. */
   silent(): void {
     this.#isSilent = true;
@@ -174,8 +179,7 @@ export class Transport {
 
   #setMuted(muted: boolean): void {
     if (this.#isSilent) return;
-    this.#muted = muted;
-    this.#mute.show(muted ? 'mute' : 'sound', muted ? 'Turn sound on (m)' : 'Turn sound off (m)');
+    this.showMuted(muted);
     this.#options.muted(muted);
   }
 
