@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import type { FastifyInstance } from 'fastify';
-import { openapi } from './openapi.ts';
+import { openapi } from './openapi/document.ts';
 
 const STYLE = `
 :root{color-scheme:light dark;--line:#8884;--soft:#8882}
@@ -23,8 +23,12 @@ interface Described {
   description?: string;
   tags: string[];
   security?: unknown[];
-  parameters: { in: string; name: string; schema: { description?: string; enum?: string[] } }[];
-  requestBody?: { content: Record<string, { schema: { $ref?: string } }> };
+  parameters: {
+    in: string;
+    name: string;
+    schema: { description?: string; enum?: string[]; const?: string };
+  }[];
+  requestBody?: { content: Record<string, { schema: Reference }> };
   responses: Record<string, { description?: string }>;
 }
 
@@ -32,32 +36,44 @@ function escapeHtml(text: string): string {
   return text.replaceAll(/[&<>"]/g, (sign) => `&#${sign.charCodeAt(0)};`);
 }
 
-function example(method: string, path: string, { requestBody }: Described, base: string): string {
-  const [type] = Object.keys(requestBody?.content ?? {});
-  const sample =
-    path === '/api/v1/streams'
-      ? '{"name":"gate","source":"rtsp://user:password@192.168.1.20/stream1"}'
-      : '{"strength":0.8}';
-  const data =
-    type === 'application/json'
-      ? ` --json '${sample}'`
-      : type
-        ? ` -H 'Content-Type: ${type}' --data-binary @-`
-        : '';
-  return `curl ${method === 'get' ? '' : `-X ${method.toUpperCase()} `}-H 'Authorization: Bearer TOKEN' '${base}${path}'${data}`;
+/** The arguments of curl that send an example of the body. */
+function sample({ requestBody }: Described): string {
+  const [[type, { schema }] = ['', { schema: {} }]] = Object.entries(requestBody?.content ?? {});
+  if (type === 'multipart/form-data') return ' -F file=@video.mp4 -F denoise_strength=0.8';
+  if (type === 'application/json') return ` --json '${JSON.stringify(componentOf(schema)?.examples?.[0])}'`;
+  return type === '' ? '' : ` -H 'Content-Type: ${type}' --data-binary @-`;
 }
 
-interface Fields {
+function example(method: string, path: string, operation: Described, base: string): string {
+  const body = sample(operation);
+  // curl chooses POST by itself for these.
+  const verb = method === 'get' || (method === 'post' && / (?:-F|--json) /.test(body));
+  const headers = operation.parameters.flatMap(({ in: place, name, schema }) =>
+    place === 'header' && schema.const !== undefined ? ` -H '${name}: ${schema.const}'` : [],
+  );
+  return `curl ${verb ? '' : method === 'head' ? '-I ' : `-X ${method.toUpperCase()} `}-H 'Authorization: Bearer TOKEN'${headers.join('')} '${base}${path}'${body}`;
+}
+
+interface Reference {
+  $ref?: string;
+}
+
+interface Component {
+  examples?: unknown[];
   properties?: Record<string, { description?: string; type?: string; enum?: string[]; default?: unknown }>;
   required?: string[];
 }
 
-/** The settings a JSON body takes, each with what it means. */
+function componentOf({ $ref: reference }: Reference): Component | undefined {
+  return reference === undefined ? undefined : document.components.schemas[reference.split('/').at(-1)!];
+}
+
+/** The settings a body takes, each with what it means. */
 function bodyFields({ requestBody }: Described): [string, string][] {
-  const reference = requestBody?.content['application/json']?.schema.$ref;
-  if (reference === undefined) return [];
-  const { schemas } = document.components;
-  const { properties = {}, required = [] } = schemas[reference.split('/').at(-1)!] as Fields;
+  const all = Object.values(requestBody?.content ?? {}).map(({ schema }) => componentOf(schema));
+  const properties: NonNullable<Component['properties']> = {};
+  for (const one of all) Object.assign(properties, one?.properties);
+  const required = all.length === 1 ? (all[0]?.required ?? []) : [];
   return Object.entries(properties).map(([name, { description, type, enum: words, default: initial }]) => {
     const kind = words?.join(', ') ?? type ?? '';
     const unset = required.includes(name)
@@ -76,10 +92,9 @@ function section(method: string, path: string, operation: Described, base: strin
       schema.description ?? schema.enum?.join(', ') ?? '',
     ]),
     ...bodyFields(operation).map(([name, says]) => [`${name} (body)`, says]),
-    ...Object.entries(operation.responses).map(([status, { description }]) => [
-      status,
-      description ?? 'problem+json: what went wrong and what to do about it',
-    ]),
+    ...Object.entries(operation.responses).flatMap(([status, { description }]) =>
+      description === undefined ? [] : [[status, description]],
+    ),
   ];
   const table = rows.map(
     ([key, says]) => `<tr><td><code>${escapeHtml(key!)}</code></td><td>${escapeHtml(says!)}</td></tr>`,
@@ -106,7 +121,8 @@ function page(base: string): string {
   return `<!doctype html><html lang="en"><head><meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1"><title>Clearway API</title><style>${STYLE}</style></head>
 <body><h1>Clearway API</h1><p>The same as a machine reads it: <a href="/openapi.json">/openapi.json</a> (OpenAPI 3.1).
-Without users or tokens in <code>clearway.yml</code> leave the Authorization header out.</p>${sections.join('')}</body></html>`;
+Without users or tokens in <code>clearway.yml</code> leave the Authorization header out. Errors are
+problem+json (RFC 9457): a stable <code>code</code>, and a <code>detail</code> that says what to do.</p>${sections.join('')}</body></html>`;
 }
 
 /** `/openapi.json` and `/docs`. Both are open: they say nothing about this gateway's streams. */

@@ -90,6 +90,20 @@ export const newStreamSchema = z
 export const streamPatchSchema = streamSchema.partial().describe('Settings of a stream to change');
 export const loginSchema = z.strictObject({ user: z.string().max(64), password: z.string().max(1024) });
 
+export const sessionSchema = z
+  .object({
+    auth: z.boolean().describe('whether the gateway asks who you are'),
+    user: z
+      .object({
+        name: z.string(),
+        role: z.enum(['read', 'admin']),
+        streams: z.array(z.string()),
+        files: z.boolean().describe('whether they may have files restored'),
+      })
+      .optional(),
+  })
+  .describe('Who is asking');
+
 /** Frame timings kept for traces. */
 export const TRACE_SECONDS = 60;
 export const traceQuerySchema = z.object({

@@ -12,9 +12,6 @@ import { after, before, describe, it } from 'node:test';
 import { connect as connectTls } from 'node:tls';
 import type { FastifyPluginAsync } from 'fastify';
 import { WebSocket } from 'ws';
-import { hlsRoutes } from '../../src/publish/hls/routes.ts';
-import { snapshotRoutes } from '../../src/publish/snapshot/routes.ts';
-import { whepRoutes } from '../../src/publish/webrtc/routes.ts';
 import { createLogger } from '../../src/telemetry/log.ts';
 import { answer, startServer, type TestServer } from './support.ts';
 
@@ -126,80 +123,7 @@ describe('the HTTP server', { timeout: 120_000 }, () => {
       }
     });
   });
-
-  describe('the API described', () => {
-    it('is valid OpenAPI 3.1 in its references', async () => {
-      const document = (await answer(await get('/openapi.json'))).body;
-      assert.equal(document.openapi, '3.1.0');
-      for (const [, path] of JSON.stringify(document).matchAll(/"\$ref":"#\/([^"]+)"/g)) {
-        const found = path!
-          .split('/')
-          .reduce<unknown>((at, key) => (at as Record<string, unknown>)?.[key], document);
-        assert.ok(found, `#/${path} leads nowhere`);
-      }
-    });
-
-    it('has every route the server has, and no other', async () => {
-      // The publishers are only asked when a request comes.
-      const parts = { publisher: {} as never, streams: {} as never };
-      const whole = await startServer({
-        plugins: (guard) => [
-          whepRoutes({ ...parts, guard }),
-          hlsRoutes({ ...parts, guard }),
-          snapshotRoutes({ ...parts, guard }),
-        ],
-      });
-      try {
-        const { paths } = (await answer(await fetch(`${whole.url}/openapi.json`))).body as {
-          paths: Record<string, object>;
-        };
-        const described = Object.entries(paths)
-          .flatMap(([path, methods]) => Object.keys(methods).map((method) => `${method} ${path}`))
-          .filter((route) => route !== 'get /events')
-          .sort();
-        const tree = whole.http.app.printRoutes({ commonPrefix: false });
-        assert.deepEqual(routesOf(tree), described, tree);
-      } finally {
-        await whole.http.close();
-      }
-    });
-
-    it('has a docs page without scripts, whose style its CSP allows', async () => {
-      const page = await get('/docs');
-      const html = await page.text();
-      assert.match(html, /\/api\/v1\/streams\/\{name\}/);
-      assert.doesNotMatch(html, /<script|https?:\/\/(?!127\.0\.0\.1)/);
-      assert.match(page.headers.get('content-security-policy') ?? '', /style-src 'sha256-/);
-    });
-  });
 });
-
-/**
- * Every route of Fastify's own listing, sorted, as `get /path/{name}`. Left out: the page and its files, HEAD that
- * comes with GET, and what WHEP answers 405.
- */
-function routesOf(tree: string): string[] {
-  const refused: Record<string, string> = {
-    '/whep/{name}': 'get put patch delete',
-    '/whep/{name}/sessions/{id}': 'get head post put',
-  };
-  const stack: string[] = [];
-  const routes = tree.split('\n').flatMap((line) => {
-    const [, indent = '', segment = '', methods] = /^([│ ]*)[├└]── (\S+)(?: \((.*)\))?/.exec(line) ?? [];
-    if (segment === '') return [];
-    const depth = indent.length / 4;
-    stack.splice(depth, stack.length, segment);
-    const path = stack
-      .join('')
-      .replaceAll('//', '/')
-      .replaceAll(/:(\w+)/g, '{$1}');
-    if (methods === undefined || /^\/(\*|streams\/.*|files.*|docs|openapi\.json)?$/.test(path)) return [];
-    const all = methods.toLowerCase().split(', ');
-    const without = refused[path]?.split(' ') ?? (all.includes('get') ? ['head'] : []);
-    return all.filter((method) => !without.includes(method)).map((method) => `${method} ${path}`);
-  });
-  return [...new Set(routes)].sort();
-}
 
 describe('listening', { timeout: 120_000 }, () => {
   it('names a port that is taken', async () => {

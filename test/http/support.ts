@@ -1,6 +1,7 @@
 import type { FastifyPluginAsync } from 'fastify';
 import { type ConfigInput, configSchema } from '../../src/config/schema.ts';
 import type { Guard } from '../../src/contracts/http.ts';
+import type { Jobs } from '../../src/contracts/jobs.ts';
 import { createHttpServer, type HttpServer } from '../../src/http/server.ts';
 import { type Logger, silentLogger } from '../../src/telemetry/log.ts';
 import { Metrics } from '../../src/telemetry/metrics.ts';
@@ -18,16 +19,18 @@ export interface TestOptions {
   plugins?: FastifyPluginAsync[] | ((guard: Guard) => FastifyPluginAsync[]);
   webRoot?: string;
   logger?: Logger;
+  jobs?: Jobs;
 }
 
 /** A listening gateway HTTP server over a FakeControl; its owner closes it. */
 export async function startServer(options: TestOptions = {}): Promise<TestServer> {
-  const { config = {}, plugins = [], webRoot = '/nonexistent', logger = silentLogger } = options;
+  const { config = {}, plugins = [], webRoot = '/nonexistent', logger = silentLogger, jobs } = options;
   const control = new FakeControl();
   const metrics = new Metrics();
   const http = await createHttpServer({
     config: configSchema.parse({ ...config, http: { port: 0, ...config.http } }),
     control,
+    jobs,
     logger,
     metrics,
     plugins,
