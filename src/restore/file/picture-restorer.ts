@@ -4,8 +4,8 @@ import type { Inference } from '../inference.ts';
 import { pictureBytes } from '../picture.ts';
 import { FramePool } from '../pool.ts';
 import { SceneCutDetector } from '../scene-cut.ts';
-import type { FileAnswer, FileOrder, TilePlan } from './protocol.ts';
-import { type Area, halves, samplesOf, tilesOf } from './tiles.ts';
+import type { FileAnswer, FileOrder } from './protocol.ts';
+import { type Area, halves, samplesOf, type TilePlan, tilesOf } from './tiles.ts';
 
 /** Pictures that are decoded, restored or encoded at a time, beside those in the window. */
 const SPARE = 4;

@@ -1,5 +1,5 @@
 import type { ErrorInfo } from '../../contracts/errors.ts';
-import type { Area } from './tiles.ts';
+import type { Area, TilePlan } from './tiles.ts';
 
 /**
  * File work, one step at a time, as the inference thread is asked to do it. A picture takes one `file-advance`, a
@@ -33,15 +33,4 @@ export interface FileAnswer {
   /** Pictures that no window needs any more, after `file-advance`. */
   recycled?: ArrayBuffer[];
   error?: ErrorInfo;
-}
-
-/** What tiles of a picture must respect. */
-export interface TilePlan {
-  /** Size of the picture with its padding. */
-  width: number;
-  height: number;
-  /** Tiles begin and end at multiples of this. */
-  grid: number;
-  /** Samples around a tile that its result depends on; infinite when all the picture matters. */
-  halo: number;
 }

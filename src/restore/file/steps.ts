@@ -1,7 +1,8 @@
 import { ClearwayError, errorInfo } from '../../contracts/errors.ts';
 import type { RestorerGraph, SmootherGraph } from '../graph.ts';
-import type { FileAnswer, FileOrder, TilePlan } from './protocol.ts';
+import type { FileAnswer, FileOrder } from './protocol.ts';
 import { TiledRestoration } from './tiled-restoration.ts';
+import type { TilePlan } from './tiles.ts';
 
 type Answer = Omit<FileAnswer, 't' | 'id'>;
 

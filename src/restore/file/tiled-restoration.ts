@@ -2,9 +2,8 @@ import { Tensor } from 'onnxruntime-node';
 import type { RestorerGraph, SmootherGraph } from '../graph.ts';
 import { aligned, pictureBytes, resizeCanvas } from '../picture.ts';
 import { copyArea, copyPictureArea, cropPicture } from './crop.ts';
-import type { TilePlan } from './protocol.ts';
 import { reachOf } from './reach.ts';
-import { type Area, withHalo } from './tiles.ts';
+import { type Area, type TilePlan, withHalo } from './tiles.ts';
 
 type State = Record<string, Tensor>;
 

@@ -1,11 +1,20 @@
-import type { TilePlan } from './protocol.ts';
-
 /** A rectangle of luma samples. */
 export interface Area {
   x: number;
   y: number;
   width: number;
   height: number;
+}
+
+/** What tiles of a picture must respect. */
+export interface TilePlan {
+  /** Size of the picture with its padding. */
+  width: number;
+  height: number;
+  /** Tiles begin and end at multiples of this. */
+  grid: number;
+  /** Samples around a tile that its result depends on; infinite when all the picture matters. */
+  halo: number;
 }
 
 /** No tile's side is made shorter than this: the halo around it would be most of the work. */

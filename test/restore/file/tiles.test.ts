@@ -1,9 +1,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { CpuDevice } from '../../../src/restore/device/node-device.ts';
-import type { TilePlan } from '../../../src/restore/file/protocol.ts';
 import { TiledRestoration } from '../../../src/restore/file/tiled-restoration.ts';
-import { halves, samplesOf, tilesOf } from '../../../src/restore/file/tiles.ts';
+import { halves, samplesOf, type TilePlan, tilesOf } from '../../../src/restore/file/tiles.ts';
 import { RestorerGraph, SmootherGraph } from '../../../src/restore/graph.ts';
 import { readModel } from '../../../src/restore/manifest.ts';
 import { pictureBytes } from '../../../src/restore/picture.ts';
