@@ -90,6 +90,21 @@ export const TEST_TOOLS = [
     packages: { apt: ['redis-server'], dnf: ['redis'], pacman: ['redis'], brew: ['redis'] },
   },
   {
+    name: 'curl',
+    present: () => which('curl') !== undefined,
+    packages: { apt: ['curl'], dnf: ['curl'], pacman: ['curl'], brew: ['curl'] },
+  },
+  {
+    name: 'requests and httpx for Python',
+    present: () => runs(['/usr/bin/python3', '-c', 'import requests, httpx']),
+    packages: {
+      apt: ['python3-requests', 'python3-httpx'],
+      dnf: ['python3-requests', 'python3-httpx'],
+      pacman: ['python-requests', 'python-httpx'],
+      brew: [],
+    },
+  },
+  {
     name: 'the GStreamer RTSP server',
     // The distribution's own Python: a pyenv one has no gi module.
     present: () => runs(['/usr/bin/python3', '-c', RTSP_SERVER_PROBE]),

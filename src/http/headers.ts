@@ -14,27 +14,32 @@ export const PAGE_CSP = [
 
 /** Where players on other sites' pages come to. */
 const PLAYER_PATH = /^\/(?:whep|hls|snapshot)\//;
+/** People's files: other sites' pages must be named, `*` does not mean them. */
+const FILES_PATH = /^\/restore\//;
+const TUS_HEADERS = 'Tus-Resumable, Upload-Length, Upload-Metadata, Upload-Offset, Upload-Defer-Length';
 const PREFLIGHT_HEADERS = {
   'access-control-allow-methods': 'GET, HEAD, POST, PATCH, DELETE, OPTIONS',
-  'access-control-allow-headers': 'Authorization, Content-Type, If-Match, Range',
+  'access-control-allow-headers': `Authorization, Content-Type, If-Match, Range, ${TUS_HEADERS}`,
   'access-control-max-age': '86400',
 };
+const EXPOSED_HEADERS = `ETag, Link, Location, Retry-After, Content-Range, Tus-Resumable, Upload-Offset, Upload-Length`;
 
-/** Security headers on everything; CORS for players, preflights answered before any auth. */
+/** Security headers on everything; CORS for players and callers of /restore, preflights answered before any auth. */
 export function registerHeaders(app: FastifyInstance, origins: () => readonly string[]): void {
   app.addHook('onRequest', async (request: FastifyRequest, reply: FastifyReply) => {
     reply.headers({ 'x-content-type-options': 'nosniff', 'referrer-policy': 'no-referrer' });
     if (request.url.startsWith('/api/')) reply.header('cache-control', 'no-store');
-    if (!PLAYER_PATH.test(request.url)) return undefined;
+    const files = FILES_PATH.test(request.url);
+    if (!files && !PLAYER_PATH.test(request.url)) return undefined;
     const { origin } = request.headers;
-    const allowed = origins();
+    const allowed = files ? origins().filter((one) => one !== '*') : origins();
     if (allowed.includes('*')) reply.header('access-control-allow-origin', '*');
     else {
       reply.header('vary', 'Origin');
       if (origin === undefined || !allowed.includes(origin)) return undefined;
       reply.header('access-control-allow-origin', origin);
     }
-    reply.header('access-control-expose-headers', 'ETag, Link, Location, Retry-After');
+    reply.header('access-control-expose-headers', EXPOSED_HEADERS);
     const preflight =
       request.method === 'OPTIONS' && request.headers['access-control-request-method'] !== undefined;
     if (!preflight) return undefined;

@@ -50,14 +50,19 @@ export interface RunningGateway extends AsyncDisposable {
 /**
  * `clearway serve` as a process of its own on free ports.
  * @param where directory of its configuration file; one of its own when absent
+ * @param token what may read it, when it asks who somebody is
  */
-export async function startGateway(config: ConfigInput, where?: string): Promise<RunningGateway> {
+export async function startGateway(
+  config: ConfigInput,
+  where?: string,
+  token?: string,
+): Promise<RunningGateway> {
   await using stack = new AsyncDisposableStack();
   const directory = stack.use(await temporaryDirectory());
   const configPath = join(where ?? directory.path, 'clearway.yml');
   const rtmpPort = await freePort();
   await writeFile(configPath, stringify(withFreePorts(config, rtmpPort)));
-  const gateway = new GatewayProcess(configPath, rtmpPort);
+  const gateway = new GatewayProcess(configPath, rtmpPort, token);
   stack.defer(() => gateway.kill());
   await gateway.ready();
   stack.move();
@@ -108,8 +113,10 @@ class GatewayProcess implements RunningGateway {
   readonly #events = new EventEmitter<GatewayEvents>();
   #socket: WebSocket | undefined;
   #stderr = '';
+  readonly #headers: Record<string, string>;
 
-  constructor(configPath: string, rtmpPort: number) {
+  constructor(configPath: string, rtmpPort: number, token?: string) {
+    this.#headers = token === undefined ? {} : { authorization: `Bearer ${token}` };
     this.configPath = configPath;
     this.rtmpPort = rtmpPort;
     this.#events.setMaxListeners(0);
@@ -140,7 +147,7 @@ class GatewayProcess implements RunningGateway {
   async ready(): Promise<void> {
     const { url } = await this.logged(({ msg }) => msg.startsWith('Clearway is ready'));
     this.url = String(url);
-    this.#socket = new WebSocket(`${this.url.replace('http', 'ws')}/events`);
+    this.#socket = new WebSocket(`${this.url.replace('http', 'ws')}/events`, { headers: this.#headers });
     this.#socket.on('message', (data) => {
       const event = JSON.parse(String(data)) as ServerEvent;
       if (event.type === 'stream') this.#events.emit('status', event.stream);
@@ -154,9 +161,8 @@ class GatewayProcess implements RunningGateway {
   async api(method: string, path: string, body?: unknown): Promise<{ status: number; body: unknown }> {
     const response = await fetch(`${this.url}${path}`, {
       method,
-      ...(body === undefined
-        ? {}
-        : { body: JSON.stringify(body), headers: { 'content-type': 'application/json' } }),
+      headers: { ...this.#headers, ...(body === undefined ? {} : { 'content-type': 'application/json' }) },
+      ...(body === undefined ? {} : { body: JSON.stringify(body) }),
     });
     const text = await response.text();
     const isJson = /json/.test(response.headers.get('content-type') ?? '');
