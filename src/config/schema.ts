@@ -139,7 +139,9 @@ export const configSchema = z.strictObject({
           ]),
         )
         .default(['*'])
-        .describe('origins that may play (WHEP, HLS) from another page; those named, not `*`, may restore files too'),
+        .describe(
+          'origins that may play (WHEP, HLS) from another page; those named, not `*`, may restore files too',
+        ),
     })
     .prefault({}),
   auth: authSchema.prefault({}),

@@ -1,6 +1,6 @@
 import type { FastifyInstance } from 'fastify';
 import { maySee, requireFiles, requireJob } from './access.ts';
-import type { RestoreContext } from './routes.ts';
+import type { RestoreContext } from './context.ts';
 import { view } from './view.ts';
 
 const READS = { config: { rateLimit: { max: 1200, timeWindow: '1 minute' } } };

@@ -3,7 +3,7 @@ import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { ClearwayError } from '../../contracts/errors.ts';
 import { JOB_RENDITIONS, type Job, type JobRendition } from '../../contracts/jobs.ts';
 import { requireFiles, requireJob } from './access.ts';
-import type { RestoreContext } from './routes.ts';
+import type { RestoreContext } from './context.ts';
 
 const FRAMES = { config: { rateLimit: { max: 2400, timeWindow: '1 minute' } } };
 /** What a job's id names never changes, but who may see it does. */

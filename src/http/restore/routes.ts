@@ -27,8 +27,3 @@ export async function registerRestore(app: FastifyInstance, { jobs, auth }: Rest
   registerJobs(app, context);
   registerMedia(app, context);
 }
-
-export interface RestoreContext {
-  jobs: Jobs;
-  auth: Auth;
-}

@@ -5,7 +5,7 @@ import { isOver, type JobWish, type Received } from '../../contracts/jobs.ts';
 import type { Identity } from '../auth.ts';
 import { checkBody } from '../schemas.ts';
 import { ownerOf, requireFiles } from './access.ts';
-import type { RestoreContext } from './routes.ts';
+import type { RestoreContext } from './context.ts';
 import { NUMBERS, requestSchema, settingsSchema } from './schemas.ts';
 import { claimUpload } from './uploads.ts';
 import { view } from './view.ts';

@@ -6,7 +6,7 @@ import { ClearwayError, type ErrorCode } from '../../contracts/errors.ts';
 import type { Jobs, Received } from '../../contracts/jobs.ts';
 import type { Identity } from '../auth.ts';
 import { maySee, ownerOf, requireFiles } from './access.ts';
-import type { RestoreContext } from './routes.ts';
+import type { RestoreContext } from './context.ts';
 import { UploadStore } from './upload-store.ts';
 
 const PATH = '/restore/uploads';
