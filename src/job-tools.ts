@@ -3,7 +3,7 @@ import { probeVideo } from './codec/file/probe.ts';
 import { planTracks } from './codec/file/tracks.ts';
 import { openRemoteFile } from './ingest/remote-file.ts';
 import type { InstalledModel } from './jobs/identity.ts';
-import type { JobTools, Looked } from './jobs/service.ts';
+import type { JobTools, Looked } from './jobs/tools.ts';
 import { listModels, readModel } from './restore/manifest.ts';
 import { FileDesk } from './streams/file-desk.ts';
 import type { RestorerPool } from './streams/restorer-pool.ts';

@@ -6,7 +6,8 @@ import { EmbeddedQueue } from './embedded-queue.ts';
 import { JobFolder } from './folder.ts';
 import { JobMeter } from './meter.ts';
 import { RedisQueue } from './redis-queue.ts';
-import { JobService, type JobTools } from './service.ts';
+import { JobService } from './service.ts';
+import type { JobTools } from './tools.ts';
 
 export interface OpenJobsOptions {
   config: JobsConfig;

@@ -1,9 +1,7 @@
 import { access, rename } from 'node:fs/promises';
-import { basename } from 'node:path';
 import type { Readable } from 'node:stream';
 import type { JobsConfig } from '../config/jobs-schema.ts';
 import { ClearwayError } from '../contracts/errors.ts';
-import type { FileInput, FileRequest, FileResult, FileSettings } from '../contracts/file.ts';
 import {
   type Container,
   isOver,
@@ -12,56 +10,25 @@ import {
   type JobOwner,
   type JobQueue,
   type JobRendition,
-  type JobRunner,
   type Jobs,
   type JobWish,
   type Received,
-  type RunOptions,
-  TARGET_LINES,
 } from '../contracts/jobs.ts';
 import type { Logger } from '../telemetry/log.ts';
+import { attempts } from './attempt.ts';
+import { failureOf } from './failure.ts';
 import type { JobFolder } from './folder.ts';
-import { type InstalledModel, jobId } from './identity.ts';
+import { jobId } from './identity.ts';
 import { append, type IntakeLimits, measureFile, receive, tooLarge } from './intake.ts';
 import { Janitor } from './janitor.ts';
 import type { JobMeter } from './meter.ts';
+import { mediaType, plainName } from './names.ts';
+import type { JobTools, Looked } from './tools.ts';
 import { nextTurn } from './turns.ts';
+import { settingsOf } from './wish.ts';
 
-/** Largest `crf` of each codec. */
-const MOST_CRF = { h264: 51, hevc: 51, av1: 63 } as const;
 /** Finished jobs whose frame times are remembered. */
 const REMEMBERED = 16;
-/** ffmpeg's names of containers, as media types. */
-const MEDIA_TYPES: [RegExp, string][] = [
-  [/\bmp4\b/, 'video/mp4'],
-  [/\bwebm\b/, 'video/webm'],
-  [/^mpegts$/, 'video/mp2t'],
-  [/^avi$/, 'video/x-msvideo'],
-  [/^ogg$/, 'video/ogg'],
-];
-
-/** What a look into a file tells. */
-export interface Looked {
-  input: Omit<FileInput, 'bytes'>;
-  /** Whether MP4 holds every track of it as it is. */
-  fitsMp4: boolean;
-}
-
-/** What the service has others do. */
-export interface JobTools {
-  /** Opens a file on another host; the policy is its own. */
-  fetch(
-    url: string,
-    signal: AbortSignal,
-  ): Promise<{ body: Readable; name: string; bytes: number | undefined }>;
-  /** Rejects for a file that cannot be restored. */
-  look(path: string): Promise<Looked>;
-  restore(request: FileRequest, options: RunOptions): Promise<FileResult>;
-  frameTimes(path: string): Promise<number[]>;
-  frameJpeg(path: string, seconds: number, signal: AbortSignal): Promise<Uint8Array>;
-  models: readonly InstalledModel[];
-}
-
 export interface JobServiceOptions {
   config: JobsConfig;
   queue: JobQueue;
@@ -110,7 +77,7 @@ export class JobService implements Jobs {
     // The embedded queue is this gateway's alone, so nobody else is writing here.
     await this.#janitor.sweep(config.redis === undefined ? 0 : undefined);
     for (const job of await queue.list().catch(() => [])) meter.job(job);
-    queue.work(this.#run);
+    queue.work(attempts(this.#options));
   }
 
   /** Puts running jobs back into the queue. */
@@ -137,7 +104,7 @@ export class JobService implements Jobs {
   }
 
   check(wish: JobWish): void {
-    this.#settings(wish);
+    settingsOf(wish, this.#options.tools.models);
   }
 
   async receive(body: Readable, name: string): Promise<Received> {
@@ -174,7 +141,7 @@ export class JobService implements Jobs {
     try {
       const { input, fitsMp4 } = await tools.look(received.path);
       this.#checkDuration(input);
-      const settings = this.#settings(wish);
+      const settings = settingsOf(wish, tools.models);
       const container: Container = wish.container === 'auto' ? (fitsMp4 ? 'mp4' : 'mkv') : wish.container;
       const id = jobId({
         sha256: received.sha256,
@@ -217,16 +184,8 @@ export class JobService implements Jobs {
     return this.#options.queue.list();
   }
 
-  failure({ state, error }: Job): ClearwayError {
-    if (state === 'cancelled' || !error) {
-      return new ClearwayError('CLEARWAY_JOB_CANCELLED', 'The job was cancelled: it has no result.', {
-        status: 410,
-      });
-    }
-    return new ClearwayError(error.code, error.message, {
-      status: STATUSES[error.code] ?? 422,
-      retryable: error.retryable,
-    });
+  failure(job: Job): ClearwayError {
+    return failureOf(job);
   }
 
   async whenOver(id: string, signal: AbortSignal): Promise<Job> {
@@ -266,7 +225,7 @@ export class JobService implements Jobs {
 
   async video(job: Job, rendition: JobRendition): Promise<{ path: string; type: string }> {
     const { folder } = this.#options;
-    if (job.state === 'failed' || job.state === 'cancelled') throw this.failure(job);
+    if (job.state === 'failed' || job.state === 'cancelled') throw failureOf(job);
     if (rendition === 'source') return { path: folder.source(job.id), type: mediaType(job.input) };
     this.#ensureDone(job);
     return { path: folder.result(job), type: job.container === 'mp4' ? 'video/mp4' : 'video/x-matroska' };
@@ -306,39 +265,6 @@ export class JobService implements Jobs {
     return this.#options.queue.onForgotten(listener);
   }
 
-  readonly #run: JobRunner = async (job, options) => {
-    const { folder, tools, logger, meter } = this.#options;
-    const input = folder.source(job.id);
-    await access(input).catch((cause) => {
-      throw new ClearwayError(
-        'CLEARWAY_SOURCE_NOT_FOUND',
-        'The file of this job is not in jobs.directory: gateways that share jobs.redis must share that directory too.',
-        { cause },
-      );
-    });
-    const output = folder.attempt(job);
-    const began = performance.now();
-    const log = logger.child({ job: job.id });
-    log.info({ attempt: job.attempts, ...job.input, settings: job.settings }, 'restoring a file');
-    try {
-      const result = await tools.restore({ input, output, settings: job.settings }, options);
-      await folder.settle(output, job);
-      const seconds = (performance.now() - began) / 1000;
-      meter.ran(seconds, result.frames);
-      log.info({ ...result, seconds: Math.round(seconds * 10) / 10 }, 'file restored');
-      return result;
-    } catch (error) {
-      const { message } = error as Error;
-      if (options.signal.aborted) log.info('restoring the file was stopped');
-      else {
-        meter.failed();
-        log.warn({ err: error }, `file not restored: ${message}`);
-      }
-      await folder.discard(output);
-      throw error;
-    }
-  };
-
   /** A job that answers the same request: done with its result there, or on its way. One that failed is forgotten. */
   async #reusable(id: string): Promise<Job | undefined> {
     const { queue, folder } = this.#options;
@@ -374,32 +300,6 @@ export class JobService implements Jobs {
     );
   }
 
-  #settings(wish: JobWish): FileSettings {
-    const { model, crf, codec } = wish;
-    const { models } = this.#options.tools;
-    const usable = models.some(({ name, kind }) => name === model && kind === 'restorer');
-    if (model !== 'auto' && model !== 'none' && !usable) {
-      throw new ClearwayError(
-        'CLEARWAY_MODEL_NOT_FOUND',
-        `There is no model ${model} to restore with; GET /api/v1/models lists them.`,
-        { status: 400 },
-      );
-    }
-    if (crf !== undefined && crf > MOST_CRF[codec]) {
-      throw new ClearwayError('CLEARWAY_BAD_REQUEST', `crf: ${codec} takes 0 to ${MOST_CRF[codec]}`, {
-        status: 400,
-      });
-    }
-    return {
-      model,
-      strength: wish.denoise_strength,
-      smoothing: wish.smoothing,
-      height: TARGET_LINES[wish.target_resolution],
-      codec,
-      crf,
-    };
-  }
-
   #ensureDone(job: Job): void {
     if (job.state === 'done') return;
     throw new ClearwayError(
@@ -414,29 +314,6 @@ export class JobService implements Jobs {
   }
 }
 
-/** What is not the file's fault. */
-const STATUSES: Partial<Record<ClearwayError['code'], number>> = {
-  CLEARWAY_DISK_FULL: 507,
-  CLEARWAY_RESTORER_DOWN: 503,
-  CLEARWAY_FFMPEG_MISSING: 500,
-  CLEARWAY_ENCODER_FAILED: 500,
-  CLEARWAY_INFERENCE_FAILED: 500,
-  CLEARWAY_JOB_ABANDONED: 500,
-  CLEARWAY_SOURCE_NOT_FOUND: 500,
-  CLEARWAY_INTERNAL: 500,
-};
-
 function gone(id: string): ClearwayError {
   return new ClearwayError('CLEARWAY_JOB_NOT_FOUND', `Job ${id} was removed.`, { status: 404 });
-}
-
-/** A name for people: no path, no control characters, not long. */
-function plainName(name: string): string {
-  const plain = basename(name.replaceAll('\\', '/')).replaceAll(/\p{C}/gu, '').trim().slice(0, 200);
-  return plain === '' || plain === '.' || plain === '..' ? 'video' : plain;
-}
-
-function mediaType({ container, codec }: FileInput): string {
-  if (/\bwebm\b/.test(container) && !/^(vp8|vp9|av1)$/.test(codec)) return 'video/x-matroska';
-  return MEDIA_TYPES.find(([name]) => name.test(container))?.[1] ?? 'application/octet-stream';
 }
