@@ -17,6 +17,8 @@ export interface TestJobs extends AsyncDisposable {
   metrics: Metrics;
   /** The n-th restoration, once it has begun. Finishing it makes the result a copy of the original. */
   restoration(n: number): Promise<Attempt>;
+  /** How many have begun. */
+  readonly begun: number;
 }
 
 /** A job service whose files are all 320x240 H.264 and whose restorations end when the test says so. */
@@ -61,6 +63,9 @@ export async function openTestJobs(
     directory: directory.path,
     metrics,
     restoration: (n) => runner.attempt(n),
+    get begun() {
+      return runner.attempts.length;
+    },
     async [Symbol.asyncDispose]() {
       await jobs.close();
       await directory[Symbol.asyncDispose]();

@@ -38,6 +38,11 @@ export class RestoreClient implements Disposable {
     return client;
   }
 
+  /** A caller who does not listen. */
+  static silent(url: string, headers: Record<string, string> = {}): RestoreClient {
+    return new RestoreClient(url, headers);
+  }
+
   fetch(path: string, init: RequestInit = {}): Promise<Response> {
     return fetch(`${this.#url}${path}`, { ...init, headers: { ...this.#headers, ...init.headers } });
   }
@@ -50,6 +55,12 @@ export class RestoreClient implements Disposable {
     for (const [field, value] of Object.entries(fields)) form.set(field, value);
     form.set('file', new Blob([new Uint8Array(content)]), name);
     return this.fetch(`/restore/video${query}`, { method: 'POST', body: form });
+  }
+
+  /** Sends a request as JSON. */
+  json(body: unknown): Promise<Response> {
+    const headers = { 'content-type': 'application/json' };
+    return this.fetch('/restore/video', { method: 'POST', headers, body: JSON.stringify(body) });
   }
 
   /** Sends a file that is taken. */
@@ -82,6 +93,14 @@ export class RestoreClient implements Disposable {
       return condition(now) ? now : await promise;
     } finally {
       this.#emitter.off('event', look);
+    }
+  }
+
+  /** Resolves with the first job, told of or to come, that meets a condition. */
+  async first(condition: (job: JobStatus) => boolean): Promise<JobStatus> {
+    for (;;) {
+      for (const event of this.events) if (event.type === 'job' && condition(event.job)) return event.job;
+      await once(this.#emitter, 'event');
     }
   }
 
