@@ -10,13 +10,13 @@ import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { parseArgs, promisify } from 'node:util';
 import type { AccessUnit } from '../../src/contracts/media.ts';
-import type { StreamReport } from '../../src/contracts/restorer.ts';
 import { Gateway } from '../../src/gateway.ts';
 import { silentLogger } from '../../src/telemetry/log.ts';
 import { startGateway as startGatewayProcess } from '../support/gateway.ts';
 import { freePort } from '../support/ports.ts';
 import { type RtspCamera, startRtspCamera } from '../support/rtsp-camera.ts';
-import { cpuSeconds, describeHost, quantile, residentMiB, slope } from './host.ts';
+import { cpuSeconds, describeHost, residentMiB, slope } from './host.ts';
+import { figures, reports, row } from './live-figures.ts';
 import { WhepViewer } from './whep-viewer.ts';
 
 const ROOT = resolve(import.meta.dirname, '../..');
@@ -58,51 +58,6 @@ function unit(gateway: Gateway, wanted: (unit: AccessUnit) => boolean = () => tr
       },
     });
   });
-}
-
-async function reports(gateway: Gateway, seconds: number): Promise<StreamReport[]> {
-  const collected: StreamReport[] = [];
-  while (collected.length < seconds) {
-    const [event] = await once(gateway.restorer, 'event');
-    if (event.t === 'report') collected.push(event.report);
-  }
-  return collected;
-}
-
-function row(...cells: (string | number)[]): void {
-  process.stdout.write(`| ${cells.join(' | ')} |\n`);
-}
-
-function figures(collected: StreamReport[]): {
-  restored: number;
-  share: number;
-  p50: number;
-  p95: number;
-  stages: string;
-} {
-  const restored = collected.reduce((sum, report) => sum + report.restored, 0);
-  const passed = collected.reduce((sum, report) => sum + report.passthrough, 0);
-  const dropped = collected.reduce(
-    (sum, { dropped }) => sum + Object.values(dropped).reduce((a, b) => a + b, 0),
-    0,
-  );
-  const totals = collected.flatMap(({ total }) => total);
-  const stages = (['decode', 'queue', 'restore', 'smooth', 'encode'] as const)
-    .map(
-      (stage) =>
-        `${stage} ${quantile(
-          collected.flatMap(({ stages }) => stages[stage]),
-          0.5,
-        ).toFixed(1)}`,
-    )
-    .join(', ');
-  return {
-    restored,
-    share: (100 * restored) / (restored + passed + dropped),
-    p50: quantile(totals, 0.5),
-    p95: quantile(totals, 0.95),
-    stages,
-  };
 }
 
 /** ms a frame of ffmpeg decoding, scaling and encoding the same kind of picture, nothing else. */
