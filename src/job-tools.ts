@@ -31,7 +31,8 @@ export async function createJobTools({ restorer, models, allowedHosts }: JobTool
 
 async function look(path: string): Promise<Looked> {
   const { container, duration, video, others } = await probeVideo(path);
-  const { codec, width, height, fps, frames } = video;
+  const { codec, width, height, sampleAspect, fps, frames } = video;
+  const [across, down] = sampleAspect;
   return {
     input: {
       container,
@@ -39,6 +40,7 @@ async function look(path: string): Promise<Looked> {
       width,
       height,
       hasAudio: others.some(({ kind }) => kind === 'audio'),
+      ...(across === down ? {} : { sampleAspect: across / down }),
       ...(duration === undefined ? {} : { duration }),
       ...(fps === undefined ? {} : { fps }),
       ...(frames === undefined ? {} : { frames }),

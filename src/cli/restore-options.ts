@@ -3,7 +3,7 @@ import { parseArgs } from 'node:util';
 import { CONTAINERS } from '../codec/file/tracks.ts';
 import { type Config, configSchema } from '../config/schema.ts';
 import { ClearwayError } from '../contracts/errors.ts';
-import type { FileRequest, FileSettings } from '../contracts/file.ts';
+import { CRF, type FileRequest, type FileSettings } from '../contracts/file.ts';
 
 export const RESTORE_HELP = `clearway restore: restore a video file, without a server
 
@@ -64,7 +64,7 @@ export function parseRestoreOptions(args: string[]): RestoreOptions | undefined 
         smoothing: number('smoothing', values.smoothing ?? '0.5', 1),
         height: target === 'source' ? 'source' : Number.parseInt(target, 10),
         codec,
-        crf: values.crf === undefined ? undefined : number('crf', values.crf, codec === 'av1' ? 63 : 51),
+        crf: values.crf === undefined ? undefined : number('crf', values.crf, CRF[codec].worst),
       },
     },
     force: values.force ?? false,

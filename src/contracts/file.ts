@@ -15,6 +15,13 @@ export interface FileSettings {
   crf: number | undefined;
 }
 
+/** Constant quality (CRF) of each codec: what it uses unless told otherwise, and its largest; 0 is the best. */
+export const CRF: Record<FileSettings['codec'], { usual: number; worst: number }> = {
+  h264: { usual: 18, worst: 51 },
+  hevc: { usual: 20, worst: 51 },
+  av1: { usual: 28, worst: 63 },
+};
+
 /** A file to restore. Paths are absolute; the result appears at `output` only when it is complete. */
 export interface FileRequest {
   input: string;
@@ -32,6 +39,8 @@ export interface FileInput {
   width: number;
   height: number;
   hasAudio: boolean;
+  /** Width of one sample by its height; absent where they are square. */
+  sampleAspect?: number;
   /** Seconds; absent when the file does not say, as are the next two. */
   duration?: number;
   /** Mean frames a second. */

@@ -1,10 +1,7 @@
 import { ClearwayError } from '../contracts/errors.ts';
-import type { FileSettings } from '../contracts/file.ts';
+import { CRF, type FileSettings } from '../contracts/file.ts';
 import { type JobWish, TARGET_LINES } from '../contracts/jobs.ts';
 import type { InstalledModel } from './identity.ts';
-
-/** Largest `crf` of each codec. */
-const MOST_CRF = { h264: 51, hevc: 51, av1: 63 } as const;
 
 /** What is asked for, as the restorer takes it. Throws (400) for a model or a quality that there is not. */
 export function settingsOf(wish: JobWish, models: readonly InstalledModel[]): FileSettings {
@@ -17,8 +14,8 @@ export function settingsOf(wish: JobWish, models: readonly InstalledModel[]): Fi
       { status: 400 },
     );
   }
-  if (crf !== undefined && crf > MOST_CRF[codec]) {
-    throw new ClearwayError('CLEARWAY_BAD_REQUEST', `crf: ${codec} takes 0 to ${MOST_CRF[codec]}`, {
+  if (crf !== undefined && crf > CRF[codec].worst) {
+    throw new ClearwayError('CLEARWAY_BAD_REQUEST', `crf: ${codec} takes 0 to ${CRF[codec].worst}`, {
       status: 400,
     });
   }

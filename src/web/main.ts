@@ -90,6 +90,8 @@ function navigate(path: string): void {
 async function signOut(): Promise<void> {
   await api.logout().catch(() => undefined);
   events.stop();
+  uploads.reset();
+  jobs.reset();
   await start();
 }
 

@@ -223,12 +223,19 @@ test('the same file with the same settings is answered from what is kept', TIMEO
   }),
 );
 
-test('an original that no browser plays is compared all the same', TIMEOUT, async () => {
-  await renderNumbered(path('old.avi'), { seconds: 2, options: ['-c:v', 'mpeg4', '-q:v', '3', '-g', '50'] });
+test('an original that no browser plays is compared all the same, in its shape', TIMEOUT, async () => {
+  await renderNumbered(path('old.avi'), {
+    seconds: 2,
+    filter: 'setsar=2',
+    options: ['-c:v', 'mpeg4', '-q:v', '3', '-g', '50'],
+  });
   await withPage('/files', async (page) => {
     await drop(page, path('old.avi'));
     await row(page, 'old.avi').getByRole('link', { name: 'Compare' }).click();
     await frame(page, 0);
+    // Its samples are twice as wide as high.
+    const { width, height } = (await page.locator('.picture').boundingBox())!;
+    assert.ok(Math.abs(width / height - (2 * NUMBERED.width) / NUMBERED.height) < 0.05, `${width} ${height}`);
     await page.getByRole('radio', { name: 'Original' }).check();
     const watched = seen(page, 6);
     await page.keyboard.press(' ');

@@ -67,12 +67,16 @@ test('where files are not restored the page says so, and where to allow it', lim
   await page.close();
 });
 
-test('who may only watch sees their files, and is told who could allow more', limit, async () => {
-  site.gateway.session = { auth: true, user: { name: 'bo', role: 'read', files: false } };
+test('who may not have files restored is told who could allow it', limit, async () => {
+  site.gateway.session = { auth: true, user: { name: 'bo', role: 'read' } };
+  site.gateway.refuse.set('GET /restore/jobs', {
+    status: 403,
+    body: { code: 'CLEARWAY_FORBIDDEN', detail: 'bo may not restore files; see auth (files: true).' },
+  });
   const { page } = await site.open('/files');
-  await page.getByText('An admin can allow it with files: true').waitFor();
-  assert.equal(await page.getByRole('button', { name: 'Choose videos' }).count(), 0);
-  assert.equal(await page.getByText('How to restore').count(), 0);
+  await page.getByText('Bo may not restore files; see auth (files: true).').waitFor();
+  assert.equal(await page.getByRole('button', { name: 'Choose videos' }).isVisible(), false);
+  assert.equal(await page.getByText('How to restore').isVisible(), false);
   await page.close();
 });
 

@@ -2,7 +2,7 @@ import { rename, rm } from 'node:fs/promises';
 import { extname } from 'node:path';
 import type { Duplex } from 'node:stream';
 import { ClearwayError } from '../../contracts/errors.ts';
-import type { FileSettings } from '../../contracts/file.ts';
+import { CRF, type FileSettings } from '../../contracts/file.ts';
 import { ffmpegArguments, ffmpegPath } from '../ffmpeg.ts';
 import { type FfmpegChild, spawnFfmpeg } from '../ffmpeg-child.ts';
 import { readLines } from '../lines.ts';
@@ -19,13 +19,10 @@ const ASSUMED_FPS = 25;
 const KEYFRAMES_EVERY = 2;
 
 /** Restored pictures are clean: these keep what was restored at a moderate size. */
-const CODECS: Record<FileSettings['codec'], { crf: number; options: string[] }> = {
-  h264: { crf: 18, options: ['-c:v:0', 'libx264', '-preset', 'fast'] },
-  hevc: {
-    crf: 20,
-    options: ['-c:v:0', 'libx265', '-preset', 'fast', '-x265-params', 'log-level=error'],
-  },
-  av1: { crf: 28, options: ['-c:v:0', 'libsvtav1', '-preset', '8'] },
+const CODECS: Record<FileSettings['codec'], string[]> = {
+  h264: ['-c:v:0', 'libx264', '-preset', 'fast'],
+  hevc: ['-c:v:0', 'libx265', '-preset', 'fast', '-x265-params', 'log-level=error'],
+  av1: ['-c:v:0', 'libsvtav1', '-preset', '8'],
 };
 
 /** Colour names that ffmpeg's encoders take as ffprobe prints them. */
@@ -169,7 +166,6 @@ export class FileEncoder implements AsyncDisposable {
 function encoderArguments(options: FileEncoderOptions, container: Container, tracks: string[]): string[] {
   const { input, output, probe, settings, given, size } = options;
   const { video } = probe;
-  const codec = CODECS[settings.codec];
   const [numerator, denominator] = video.timeBase;
   const scaled = size.width !== given.width || size.height !== given.height;
   const [sarWidth, sarHeight] = video.sampleAspect;
@@ -181,7 +177,8 @@ function encoderArguments(options: FileEncoderOptions, container: Container, tra
     ...['-map', '0:v:0', '-filter:v:0', filter, '-fps_mode', 'passthrough'],
     ...['-enc_time_base', `${numerator}/${denominator}`],
     ...['-g', String(Math.ceil(KEYFRAMES_EVERY * (video.fps ?? ASSUMED_FPS)))],
-    ...[...codec.options, '-crf', String(settings.crf ?? codec.crf), '-pix_fmt', 'yuv420p'],
+    ...[...CODECS[settings.codec], '-crf', String(settings.crf ?? CRF[settings.codec].usual)],
+    ...['-pix_fmt', 'yuv420p'],
     ...colorOptions(video),
     ...(settings.codec === 'hevc' && container !== 'matroska' ? ['-tag:v:0', 'hvc1'] : []),
     ...(video.language ? ['-metadata:s:v:0', `language=${video.language}`] : []),

@@ -83,6 +83,7 @@ export const jobSchema = z
         width: z.number().int(),
         height: z.number().int(),
         hasAudio: z.boolean(),
+        sampleAspect: z.number().optional().describe('of samples that are not square, width by height'),
         duration: z.number().optional().describe('seconds'),
         fps: z.number().optional(),
         frames: z.number().int().optional().describe('counted or estimated'),

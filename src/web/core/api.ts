@@ -23,8 +23,6 @@ export interface Session {
     role: 'read' | 'admin';
     /** The streams the role is about; `*` is every one. */
     streams?: string[];
-    /** Whether the person may restore files. */
-    files?: boolean;
   };
 }
 

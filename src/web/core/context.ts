@@ -30,8 +30,3 @@ export function mayEdit({ session }: Context, name?: string): boolean {
   const { role, streams = ['*'] } = session.user ?? { role: 'read' };
   return role === 'admin' && (name === undefined || streams.includes('*') || streams.includes(name));
 }
-
-/** Whether the person may have files restored. */
-export function mayRestore({ session }: Context): boolean {
-  return !session.auth || session.user?.files === true;
-}

@@ -6,7 +6,8 @@ import { Divider } from '../core/divider.ts';
 import { h, setText } from '../core/dom.ts';
 import { sentence } from '../core/state.ts';
 import { InStep } from './in-step.ts';
-import { PairPicture, panned, SCALES, WHOLE, zoomed } from './pair-picture.ts';
+import { Loupe } from './loupe.ts';
+import { PairPicture } from './pair-picture.ts';
 import { Reel } from './reel.ts';
 import { Transport } from './transport.ts';
 
@@ -14,7 +15,6 @@ import { Transport } from './transport.ts';
 const SLOW_MS = 400;
 /** Frames fetched ahead while they are shown one by one. */
 const AHEAD = 6;
-const PAN = 0.1;
 
 /** The before/after picture of a finished job: still, frame by frame, or playing. */
 export class CompareStage {
@@ -27,18 +27,21 @@ export class CompareStage {
   readonly #inStep: InStep | undefined;
   readonly #surface: HTMLElement;
   readonly #divider: Divider;
+  readonly #loupe: Loupe;
   readonly #transport: Transport;
-  readonly #title = h('b');
   readonly #text = h('span');
-  readonly #again = h(
-    'button',
-    { class: 'button', type: 'button', onclick: () => this.retry() },
-    'Try again',
+  readonly #overlay = h(
+    'div',
+    { class: 'overlay', role: 'alert', hidden: true },
+    h('b', {}, 'No picture'),
+    this.#text,
+    h('button', { class: 'button', type: 'button', onclick: () => this.retry() }, 'Try again'),
   );
-  readonly #overlay = h('div', { class: 'overlay', role: 'status' }, this.#title, this.#text, this.#again);
   readonly #chip = h('span', { class: 'chip chip-player', title: '', hidden: true });
   /** The frame that is wanted; a still of it may be on its way. */
   #frame = 0;
+  /** The frame whose still is drawn; -1 while something else is. */
+  #still = -1;
   #fetching = false;
   #playing = false;
   /** Why the videos are not played themselves; undefined while they may be. */
@@ -51,6 +54,7 @@ export class CompareStage {
     this.#job = job;
     this.#times = times;
     const { width, height } = job.result ?? job.input;
+    const { sampleAspect = 1 } = job.input;
     this.#reel = new Reel(job.urls.frames, times.length, width * height);
     this.#picture = new PairPicture(width, height);
     this.#picture.canvas.setAttribute('role', 'img');
@@ -70,6 +74,7 @@ export class CompareStage {
       this.#chip,
       this.#overlay,
     );
+    this.#loupe = new Loupe(this.#surface, this.#picture, (scale) => this.#transport.showZoom(scale));
     this.#transport = new Transport({
       name: job.name,
       times,
@@ -77,7 +82,7 @@ export class CompareStage {
       mode: (mode) => this.setMode(mode),
       play: () => this.toggle(),
       seek: (frame) => this.show(frame),
-      zoom: () => this.#zoomBy(1, true),
+      zoom: () => this.#loupe.next(),
       muted: (muted) => {
         if (this.#inStep) this.#inStep.muted = muted;
       },
@@ -90,7 +95,7 @@ export class CompareStage {
       this.#surface,
       this.#transport.element,
     );
-    this.element.style.setProperty('--ratio', (width / height).toFixed(4));
+    this.element.style.setProperty('--ratio', ((width * sampleAspect) / height).toFixed(4));
     if (InStep.possible) {
       this.#inStep = new InStep(
         { source: `${job.urls.video}?rendition=source`, restored: job.urls.video },
@@ -107,8 +112,6 @@ export class CompareStage {
       );
       this.#surface.append(this.#inStep.element);
     } else this.#frameByFrame = 'This browser cannot tell frames of a video apart.';
-    this.#surface.addEventListener('wheel', (event) => this.#wheel(event), { passive: false });
-    this.#surface.addEventListener('pointerdown', (event) => this.#pan(event));
     this.show(0);
   }
 
@@ -135,6 +138,7 @@ export class CompareStage {
     }
     if (this.#times.length < 2) return;
     this.#playing = true;
+    this.#still = -1;
     this.#transport.playing = true;
     // At the end it begins anew.
     if (this.#frame >= this.#times.length - 1) this.#frame = 0;
@@ -149,18 +153,8 @@ export class CompareStage {
 
   /** One of the stage's keys; false when it is not. */
   key(event: KeyboardEvent): boolean {
-    const { key, shiftKey } = event;
-    const pans: Record<string, [number, number]> = {
-      ArrowLeft: [-PAN, 0],
-      ArrowRight: [PAN, 0],
-      ArrowUp: [0, -PAN],
-      ArrowDown: [0, PAN],
-    };
-    const pan = pans[key];
-    if (shiftKey && pan && this.#picture.zoom.scale > 1) {
-      this.#picture.zoom = panned(this.#picture.zoom, { x: pan[0], y: pan[1] });
-      return true;
-    }
+    const { key } = event;
+    if (this.#loupe.key(event)) return true;
     const keys: Record<string, () => void> = {
       ' ': () => this.toggle(),
       k: () => this.toggle(),
@@ -169,10 +163,6 @@ export class CompareStage {
       c: () => this.setMode('compare'),
       r: () => this.setMode('restored'),
       s: () => this.setMode('source'),
-      '+': () => this.#zoomBy(1),
-      '=': () => this.#zoomBy(1),
-      '-': () => this.#zoomBy(-1),
-      0: () => this.#setZoom(WHOLE),
     };
     if (keys[key]) {
       keys[key]();
@@ -202,27 +192,30 @@ export class CompareStage {
     if (this.#fetching) return;
     this.#fetching = true;
     const slow = window.setTimeout(() => this.#note('fetching'), SLOW_MS);
-    let before = this.#frame;
-    try {
-      for (let frame = -1; frame !== this.#frame && !this.#playing; ) {
-        frame = this.#frame;
+    while (!this.#playing && !this.#closed && this.#still !== this.#frame) {
+      const frame = this.#frame;
+      try {
         const pair = await this.#reel.pair(frame);
-        if (this.#closed || this.#playing) return;
+        if (this.#playing || this.#closed) break;
         this.#picture.pair = pair;
         this.#arrived(frame);
-        const step = frame < before ? -1 : 1;
-        before = frame;
-        // The neighbours, so that a step is there at once.
-        if (frame === this.#frame)
+        // The neighbours, so that a step is there at once; first the one in the direction of the last step.
+        const step = frame < this.#still ? -1 : 1;
+        this.#still = frame;
+        if (frame === this.#frame) {
           this.#reel.pair(frame, [frame + step, frame - step]).catch(() => undefined);
+        }
+      } catch (error) {
+        // Given up for what plays; wanted again when it is paused meanwhile.
+        if (!isAbort(error)) {
+          this.#fail(error);
+          break;
+        }
       }
-    } catch (error) {
-      this.#fail(error);
-    } finally {
-      clearTimeout(slow);
-      this.#note();
-      this.#fetching = false;
     }
+    clearTimeout(slow);
+    this.#note();
+    this.#fetching = false;
   }
 
   /** A word in the picture's corner; without one, that it plays frame by frame, where it does. */
@@ -257,7 +250,7 @@ export class CompareStage {
       }
       if (this.#playing) this.#pause();
     } catch (error) {
-      if (!this.#playing) return;
+      if (!this.#playing || isAbort(error)) return;
       this.#pause();
       this.#fail(error);
     }
@@ -278,8 +271,7 @@ export class CompareStage {
   }
 
   #fail(error: unknown): void {
-    // Given up for another frame, or with the view.
-    if (this.#closed || (error instanceof DOMException && error.name === 'AbortError')) return;
+    if (this.#closed) return;
     this.#failed = true;
     const message = error instanceof ApiError ? error.message : 'The frame cannot be shown.';
     if (error instanceof ApiError && error.status === 401) this.#context.recheckSession();
@@ -296,51 +288,8 @@ export class CompareStage {
       `${shows[mode]}: frame ${Number(this.#surface.dataset.frame ?? 0) + 1} of ${this.#job.name}`,
     );
   }
+}
 
-  #zoomBy(step: 1 | -1, round = false, at = { x: 0.5, y: 0.5 }): void {
-    const { zoom } = this.#picture;
-    const index = SCALES.indexOf(zoom.scale) + step;
-    const scale = SCALES[round ? index % SCALES.length : index];
-    if (scale !== undefined) this.#setZoom(zoomed(zoom, scale, at));
-  }
-
-  #setZoom(zoom: typeof WHOLE): void {
-    this.#picture.zoom = zoom;
-    this.#surface.dataset.zoom = String(zoom.scale);
-    this.#transport.showZoom(zoom.scale);
-  }
-
-  /** Pinches on a trackpad arrive as wheel events with Ctrl. */
-  #wheel(event: WheelEvent): void {
-    if (!event.ctrlKey && !event.metaKey) return;
-    event.preventDefault();
-    const { left, top, width, height } = this.#surface.getBoundingClientRect();
-    const at = { x: (event.clientX - left) / width, y: (event.clientY - top) / height };
-    this.#zoomBy(event.deltaY < 0 ? 1 : -1, false, at);
-  }
-
-  /** An enlarged picture is dragged; the divider then by its handle. */
-  #pan(event: PointerEvent): void {
-    const { target, button, pointerId } = event;
-    if (this.#picture.zoom.scale === 1 || button !== 0) return;
-    if (target instanceof Element && target.closest('.divider, button, a')) return;
-    const surface = this.#surface;
-    let { clientX, clientY } = event;
-    const done = new AbortController();
-    const { signal } = done;
-    surface.setPointerCapture(pointerId);
-    surface.addEventListener(
-      'pointermove',
-      (move) => {
-        const { width, height } = surface.getBoundingClientRect();
-        const by = { x: (clientX - move.clientX) / width, y: (clientY - move.clientY) / height };
-        this.#picture.zoom = panned(this.#picture.zoom, by);
-        ({ clientX, clientY } = move);
-      },
-      { signal },
-    );
-    for (const type of ['pointerup', 'pointercancel'] as const) {
-      surface.addEventListener(type, () => done.abort(), { signal });
-    }
-  }
+function isAbort(error: unknown): boolean {
+  return error instanceof DOMException && error.name === 'AbortError';
 }

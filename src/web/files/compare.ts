@@ -59,6 +59,7 @@ export function compareView(context: Context, id: string): View {
     try {
       const { times } = await api.frameTimes(job);
       if (closed || shown !== 'done') return;
+      if (times.length === 0) return say('There are no frames', 'The result holds no picture.');
       stage = new CompareStage(context, job, times);
       main.replaceChildren(stage.element);
       side.replaceChildren(...jobFacts(job));

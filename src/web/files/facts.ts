@@ -1,9 +1,9 @@
+import { CRF } from '../../contracts/file.ts';
 import type { JobStatus } from '../../contracts/jobs.ts';
 import { h, uid } from '../core/dom.ts';
 import { bytes, codec, duration, fps, grouped, percent } from '../core/format.ts';
 import { icon } from '../core/icons.ts';
 import { sentence } from '../core/state.ts';
-import { QUALITY } from './words.ts';
 
 function panel(title: string, ...children: (Node | false)[]): HTMLElement {
   const id = uid('panel');
@@ -35,7 +35,7 @@ function container(name: string): string {
 export function jobFacts({ input, result, settings, started, finished }: JobStatus): HTMLElement[] {
   if (!result) return [];
   const took = started && finished ? (Date.parse(finished) - Date.parse(started)) / 1000 : undefined;
-  const usual = settings.crf ?? QUALITY[settings.codec].usual;
+  const usual = settings.crf ?? CRF[settings.codec].usual;
   return [
     ...(result.warnings.length > 0
       ? [

@@ -1,6 +1,6 @@
 import { isOver, type JobStatus } from '../../contracts/jobs.ts';
 import { ApiError, api } from '../core/api.ts';
-import { type Context, mayRestore, type View } from '../core/context.ts';
+import type { Context, View } from '../core/context.ts';
 import { h, setText } from '../core/dom.ts';
 import { bytes, duration } from '../core/format.ts';
 import { sentence } from '../core/state.ts';
@@ -32,27 +32,26 @@ function ahead(jobs: readonly JobStatus[], { created }: JobStatus): number {
 export function filesView(context: Context): View {
   const { jobs, uploads, store, session } = context;
   const abort = new AbortController();
-  const may = mayRestore(context);
   const sending = new Map<string, SendingRow>();
   const rows = new Map<string, JobRow>();
   const title = h('h1', { tabindex: -1 }, 'Files');
   const head = h('p', { class: 'wall-summary' });
   const list = h('ul', { class: 'file-list', 'aria-label': 'Files being restored' });
   const message = h('div', { class: 'empty' });
-  const settings = may ? new Settings() : undefined;
+  const settings = new Settings();
   const add = (files: File[]): void => {
     const { service } = jobs;
-    if (service.kind !== 'on' || !settings) return;
+    if (service.kind !== 'on') return;
     for (const file of files) uploads.add(file, settings.choices, service.limits.maxUpload);
   };
-  const zone = may ? new DropZone({ files: add, odd: (why) => context.toast(why, 'error') }) : undefined;
+  const zone = new DropZone({ files: add, odd: (why) => context.toast(why, 'error') });
   const element = h(
     'div',
     { class: 'files' },
     h('div', { class: 'wall-head' }, title, head),
     message,
-    zone?.element,
-    settings && h('div', { class: 'side' }, settings.element),
+    zone.element,
+    h('div', { class: 'side' }, settings.element),
     list,
   );
 
@@ -79,7 +78,7 @@ export function filesView(context: Context): View {
     const key = JSON.stringify(words);
     if (words === undefined || message.dataset.said === key) return;
     message.dataset.said = key;
-    message.replaceChildren(h('h2', {}, words.title), h('p', {}, words.text));
+    message.replaceChildren(...(words.title ? [h('h2', {}, words.title)] : []), h('p', {}, words.text));
   };
 
   const update = (): void => {
@@ -90,9 +89,9 @@ export function filesView(context: Context): View {
     setText(head, summary(known));
     element.dataset.stale = String(!store.connected && store.loaded);
     element.dataset.busy = String(known.length + under.length > 0);
-    if (zone) zone.element.hidden = !on;
-    if (settings) settings.element.hidden = !on;
-    if (on && zone) {
+    zone.element.hidden = !on;
+    settings.element.hidden = !on;
+    if (on) {
       const { maxUpload, maxDuration } = service.limits;
       zone.hint = `MP4, MOV, MKV, AVI, WebM, TS and what else ffmpeg opens, at most ${bytes(maxUpload)} and ${duration(maxDuration)} each.`;
     }
@@ -100,14 +99,9 @@ export function filesView(context: Context): View {
     else if (service.kind === 'unknown') {
       say(
         failure === ''
-          ? { title: 'Files', text: 'Asking the gateway.' }
+          ? { title: '', text: 'Asking the gateway.' }
           : { title: 'The gateway does not answer', text: failure },
       );
-    } else if (known.length + under.length === 0 && !may) {
-      say({
-        title: 'No files yet',
-        text: 'You may watch, but not have files restored. An admin can allow it with files: true at your account in clearway.yml.',
-      });
     } else say(undefined);
 
     sync(
@@ -167,7 +161,7 @@ export function filesView(context: Context): View {
     dispose() {
       clearInterval(tick);
       abort.abort();
-      zone?.close();
+      zone.close();
     },
   };
 }

@@ -2,7 +2,7 @@ import type { ServerEvent } from '../../contracts/events.ts';
 import { isOver, type JobLimits, type JobStatus } from '../../contracts/jobs.ts';
 import { ApiError, api } from '../core/api.ts';
 
-/** Whether this gateway restores files: not asked yet, yes, or why not in words. */
+/** Whether this gateway restores files for this person: not asked yet, yes, or why not in words. */
 export type Service = { kind: 'unknown' } | { kind: 'on'; limits: JobLimits } | { kind: 'off'; why: string };
 
 /** Every file that is restored, was or will be, as far as this person may see them. */
@@ -37,7 +37,7 @@ export class Jobs {
       this.#service = { kind: 'on', limits };
       this.#replace(jobs);
     } catch (error) {
-      if (!(error instanceof ApiError) || error.status !== 404) throw error;
+      if (!(error instanceof ApiError) || ![403, 404].includes(error.status)) throw error;
       this.#service = { kind: 'off', why: error.message };
       this.#replace([]);
     }
@@ -59,6 +59,12 @@ export class Jobs {
 
   drop(id: string): void {
     if (this.#jobs.delete(id)) this.#changed();
+  }
+
+  /** Forgets everything, as for another person. */
+  reset(): void {
+    this.#service = { kind: 'unknown' };
+    this.#replace([]);
   }
 
   #replace(jobs: JobStatus[]): void {

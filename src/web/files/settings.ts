@@ -1,11 +1,11 @@
 import type { ModelInfo } from '../../contracts/control.ts';
+import { CRF } from '../../contracts/file.ts';
 import { type JobSettings, TARGETS } from '../../contracts/jobs.ts';
 import { api, type FileChoices } from '../core/api.ts';
 import { segmented, slider } from '../core/controls.ts';
 import { h, setText, uid } from '../core/dom.ts';
 import { codec as codecName } from '../core/format.ts';
 import { modelOptions } from '../core/models.ts';
-import { QUALITY } from './words.ts';
 
 const KEY = 'clearway-files';
 const DEFAULTS = {
@@ -54,7 +54,7 @@ function remembered(): Choices {
   if (unit(stored.smoothing)) choices.smoothing = stored.smoothing;
   if (typeof stored.model === 'string') choices.model = stored.model;
   if (CODECS.some(([codec]) => codec === stored.codec)) choices.codec = stored.codec!;
-  if (Number.isInteger(stored.crf) && stored.crf! >= 0 && stored.crf! <= QUALITY[choices.codec].worst) {
+  if (Number.isInteger(stored.crf) && stored.crf! >= 0 && stored.crf! <= CRF[choices.codec].worst) {
     choices.crf = stored.crf!;
   }
   return choices;
@@ -104,7 +104,7 @@ export class Settings {
     });
     codecs.show(choices.codec);
     this.#quality.addEventListener('input', () => {
-      const { usual, worst } = QUALITY[choices.codec];
+      const { usual, worst } = CRF[choices.codec];
       const crf = worst - Number(this.#quality.value);
       if (crf === usual) delete choices.crf;
       this.#change(crf === usual ? {} : { crf });
@@ -187,7 +187,7 @@ export class Settings {
 
   #showQuality(): void {
     const { codec, crf } = this.#choices;
-    const { usual, worst } = QUALITY[codec];
+    const { usual, worst } = CRF[codec];
     const now = crf ?? usual;
     const text = now === usual ? `CRF ${now}, usual` : `CRF ${now}`;
     this.#quality.max = String(worst);

@@ -137,6 +137,12 @@ export class Uploads {
     this.#remove(item);
   }
 
+  /** Gives all up, as for another person. */
+  reset(): void {
+    for (const { upload, state } of this.#items.splice(0)) if (state !== 'refused') upload.cancel();
+    this.#changed();
+  }
+
   #find(id: string): Item | undefined {
     return this.#items.find((item) => item.id === id);
   }

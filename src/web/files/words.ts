@@ -1,4 +1,4 @@
-import type { JobSettings, JobStatus } from '../../contracts/jobs.ts';
+import type { JobStatus } from '../../contracts/jobs.ts';
 import { bytes, codec, duration, fps, grouped } from '../core/format.ts';
 import { sentence } from '../core/state.ts';
 import type { Sending } from './uploads.ts';
@@ -81,10 +81,3 @@ export function sendingLine({ state, sent, size, speed, error }: Sending): strin
     }
   }
 }
-
-/** CRF that each codec uses unless told otherwise, and its largest. */
-export const QUALITY: Record<JobSettings['codec'], { usual: number; worst: number }> = {
-  h264: { usual: 18, worst: 51 },
-  hevc: { usual: 20, worst: 51 },
-  av1: { usual: 28, worst: 63 },
-};
