@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { availableParallelism } from 'node:os';
 import { dirname, resolve } from 'node:path';
+import { setTimeout } from 'node:timers/promises';
 import { checkFfmpeg } from './codec/ffmpeg.ts';
 import type { ConfigDiff } from './config/diff.ts';
 import type { Config, StreamConfig } from './config/schema.ts';
@@ -26,6 +27,8 @@ import { HostReadings } from './telemetry/host-readings.ts';
 import type { Logger } from './telemetry/log.ts';
 import { Metrics } from './telemetry/metrics.ts';
 
+/** How long restorers may take to let go of their files when the gateway stops, ms. */
+const JOBS_GRACE = 2500;
 /** The stream that starts when none is configured. */
 const DEMO = 'demo';
 
@@ -177,7 +180,8 @@ class Parts {
     for (const demo of this.demos.values()) void demo.stop();
     await this.http?.close();
     this.streams.close();
-    await this.jobs?.close();
+    // Jobs go back to the queue while the restorers still clean up after them.
+    await Promise.race([this.jobs?.close(), setTimeout(JOBS_GRACE, undefined, { ref: false })]);
     await Promise.all([this.webrtc.close(), this.hls?.close(), this.rtmp?.close(), this.restorer.close()]);
     await Promise.all([...this.demos.values()].map((demo) => demo.stop()));
   }

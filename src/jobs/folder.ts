@@ -76,20 +76,20 @@ export class JobFolder {
     await rename(path, this.source(id));
   }
 
-  /** Makes a complete attempt the result, and removes what other attempts left. */
+  /** Makes a complete attempt the result. */
   async settle(attempt: string, job: Job): Promise<void> {
     // The queue is told that it is done, and a power cut must not make that a lie.
     await using file = await open(attempt, 'r+');
     await file.sync();
     await rename(attempt, this.result(job));
-    await this.removeAttempts(job.id);
   }
 
-  /** Removes everything of a job but its original and its result. */
-  async removeAttempts(id: string): Promise<void> {
+  /** Removes what attempts left that stopped writing so long ago, ms. */
+  async removeAttempts(id: string, silentFor: number): Promise<void> {
     const directory = join(this.#files, id);
-    for (const name of await readdir(directory).catch(() => [])) {
-      if (name !== SOURCE && !name.startsWith(`${RESULT}.`)) await rm(join(directory, name), { force: true });
+    for (const { id: name, age } of await ages(directory).catch(() => [])) {
+      if (name === SOURCE || name.startsWith(`${RESULT}.`) || age < silentFor) continue;
+      await rm(join(directory, name), { force: true });
     }
   }
 

@@ -63,10 +63,8 @@ export class Janitor {
     }
     const known = new Set(jobs.map(({ id }) => id));
     for (const { id, age } of await folder.jobs()) {
-      if (age < abandoned) continue;
-      if (known.has(id)) {
-        if (abandoned === 0) await folder.removeAttempts(id);
-      } else if (!(await queue.get(id))) await folder.remove(id);
+      if (known.has(id)) await folder.removeAttempts(id, abandoned);
+      else if (age >= abandoned && !(await queue.get(id))) await folder.remove(id);
     }
     await folder.removeArrivals(abandoned);
   }

@@ -15,7 +15,7 @@ import {
   type Received,
 } from '../contracts/jobs.ts';
 import type { Logger } from '../telemetry/log.ts';
-import { attempts } from './attempt.ts';
+import { attempts, videoTooLong } from './attempt.ts';
 import { failureOf } from './failure.ts';
 import type { JobFolder } from './folder.ts';
 import { jobId } from './identity.ts';
@@ -77,7 +77,7 @@ export class JobService implements Jobs {
     // The embedded queue is this gateway's alone, so nobody else is writing here.
     await this.#janitor.sweep(config.redis === undefined ? 0 : undefined);
     for (const job of await queue.list().catch(() => [])) meter.job(job);
-    queue.work(attempts(this.#options));
+    queue.work(attempts({ ...this.#options, maxDuration: this.limits.maxDuration }));
   }
 
   /** Puts running jobs back into the queue. */
@@ -121,6 +121,17 @@ export class JobService implements Jobs {
     try {
       if (bytes !== undefined) await this.admitSize(bytes);
       return await this.receive(body, name);
+    } catch (cause) {
+      if (cause instanceof ClearwayError) throw cause;
+      throw new ClearwayError(
+        'CLEARWAY_SOURCE_UNREACHABLE',
+        'The other host stopped in the middle of the file.',
+        {
+          status: 502,
+          retryable: true,
+          cause,
+        },
+      );
     } finally {
       body.destroy();
     }
@@ -292,12 +303,7 @@ export class JobService implements Jobs {
 
   #checkDuration({ duration }: Looked['input']): void {
     const { maxDuration } = this.limits;
-    if (duration === undefined || duration <= maxDuration) return;
-    throw new ClearwayError(
-      'CLEARWAY_VIDEO_TOO_LONG',
-      `The video lasts ${Math.round(duration)} s; at most ${maxDuration} s are taken (jobs.maxDuration).`,
-      { status: 422 },
-    );
+    if (duration !== undefined && duration > maxDuration) throw videoTooLong(maxDuration, duration);
   }
 
   #ensureDone(job: Job): void {

@@ -207,7 +207,7 @@ describe('/restore', () => {
       return body;
     };
     const broken = await client.json({ url: 'https://media.example/film.mp4' });
-    assert.equal((await problem(broken)).status, 500);
+    assert.equal((await problem(broken)).code, 'CLEARWAY_SOURCE_UNREACHABLE');
     await nothingArrives();
     for (const body of [
       {},

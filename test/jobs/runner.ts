@@ -53,7 +53,11 @@ export class ManualRunner {
 }
 
 /** Resolves with the job once it meets a condition. */
-export async function until(queue: JobQueue, id: string, condition: (job: Job) => boolean): Promise<Job> {
+export async function until(
+  queue: Pick<JobQueue, 'get' | 'onJob'>,
+  id: string,
+  condition: (job: Job) => boolean,
+): Promise<Job> {
   const { promise, resolve } = Promise.withResolvers<Job>();
   const stop = queue.onJob((job) => {
     if (job.id === id && condition(job)) resolve(job);

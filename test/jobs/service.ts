@@ -21,17 +21,22 @@ export interface TestJobs extends AsyncDisposable {
   readonly begun: number;
 }
 
-/** A job service whose files are all 320x240 H.264 and whose restorations end when the test says so. */
+/**
+ * A job service whose files are all 320x240 H.264 and whose restorations end when the test says so.
+ * @param where a directory that is there already
+ */
 export async function openTestJobs(
   settings: z.input<typeof jobsSchema> = {},
   tools: Partial<JobTools> = {},
+  where?: string,
 ): Promise<TestJobs> {
-  const directory = await temporaryDirectory();
+  await using stack = new AsyncDisposableStack();
+  const directory = where ?? stack.use(await temporaryDirectory()).path;
   const metrics = new Metrics();
   const runner = new ManualRunner();
   const jobs = await openJobs({
     config: jobsSchema.parse({ minFree: 0, ...settings }),
-    directory: directory.path,
+    directory,
     metrics,
     logger: silentLogger,
     tools: {
@@ -58,17 +63,16 @@ export async function openTestJobs(
       ...tools,
     },
   });
+  stack.defer(() => jobs.close());
+  const owned = stack.move();
   return {
     jobs,
-    directory: directory.path,
+    directory,
     metrics,
     restoration: (n) => runner.attempt(n),
     get begun() {
       return runner.attempts.length;
     },
-    async [Symbol.asyncDispose]() {
-      await jobs.close();
-      await directory[Symbol.asyncDispose]();
-    },
+    [Symbol.asyncDispose]: () => owned.disposeAsync(),
   };
 }

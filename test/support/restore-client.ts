@@ -96,14 +96,6 @@ export class RestoreClient implements Disposable {
     }
   }
 
-  /** Resolves with the first job, told of or to come, that meets a condition. */
-  async first(condition: (job: JobStatus) => boolean): Promise<JobStatus> {
-    for (;;) {
-      for (const event of this.events) if (event.type === 'job' && condition(event.job)) return event.job;
-      await once(this.#emitter, 'event');
-    }
-  }
-
   /** The job when nothing more will happen to it. */
   over(id: string): Promise<JobStatus> {
     return this.until(id, isOver);
