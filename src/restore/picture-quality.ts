@@ -42,7 +42,9 @@ export function compareQuality(
   before: readonly [Sample, Sample],
   after: readonly [Sample, Sample],
 ): { before: PictureQuality; after: PictureQuality } {
-  const still = quietest(blocks().map((block) => meanShift(before[0], before[1], block)));
+  const means = blockMeans(before[0]);
+  // How far a block's mean moved: motion does that, noise averages out.
+  const still = quietest(blockMeans(before[1]).map((level, block) => Math.abs(level - means[block]!)));
   const quality = ([first, second]: readonly [Sample, Sample]): PictureQuality => ({
     noise: noise(first),
     blockiness: blockiness(first),
@@ -56,8 +58,9 @@ export function compareQuality(
  * Estimation", 1996: a Laplacian difference that is blind to planes and edges of constant slope).
  */
 function noise(sample: Sample): number {
+  const means = blockMeans(sample);
   const sigmas = blocks()
-    .filter((block) => !isClipped(sample, block))
+    .filter((block) => means[block]! >= CLIPPED.dark && means[block]! <= CLIPPED.bright)
     .map((block) => immerkaer(sample, block))
     .toSorted((a, b) => a - b);
   return sigmas[Math.floor(sigmas.length / 4)] ?? 0;
@@ -103,18 +106,12 @@ function quietest(values: number[]): number[] {
     .slice(0, QUIET);
 }
 
-function isClipped(sample: Sample, block: number): boolean {
-  const level = blockMean(sample, block);
-  return level < CLIPPED.dark || level > CLIPPED.bright;
-}
-
-function blockMean(sample: Sample, block: number): number {
-  return mean(sample.subarray(block * SIDE * SIDE, (block + 1) * SIDE * SIDE));
-}
-
-/** How far a block's mean moved: motion does that, noise averages out. */
-function meanShift(first: Sample, second: Sample, block: number): number {
-  return Math.abs(blockMean(first, block) - blockMean(second, block));
+function blockMeans(sample: Sample): number[] {
+  return blocks().map((block) => {
+    let sum = 0;
+    for (let i = block * SIDE * SIDE; i < (block + 1) * SIDE * SIDE; i++) sum += sample[i]!;
+    return sum / SIDE ** 2;
+  });
 }
 
 function meanChange(first: Sample, second: Sample, block: number): number {
@@ -125,8 +122,6 @@ function meanChange(first: Sample, second: Sample, block: number): number {
   return sum / SIDE ** 2;
 }
 
-function mean(values: Uint8Array | number[]): number {
-  let sum = 0;
-  for (const value of values) sum += value;
-  return values.length > 0 ? sum / values.length : 0;
+function mean(values: number[]): number {
+  return values.reduce((sum, value) => sum + value, 0) / values.length;
 }

@@ -98,7 +98,7 @@ export class Reporter {
 }
 
 function summary(samples: number[]): LatencySummary {
-  const sorted = samples.toSorted((a, b) => a - b);
+  const sorted = Float64Array.from(samples).sort();
   const at = (q: number) => sorted[Math.min(sorted.length - 1, Math.floor(q * sorted.length))] ?? 0;
   return { p50: at(0.5), p95: at(0.95), max: sorted.at(-1) ?? 0 };
 }

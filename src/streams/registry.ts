@@ -112,7 +112,7 @@ export class StreamRegistry extends EventEmitter<RegistryEvents> implements Stre
     this.traces.forget(name);
     this.deliveries.forget(name);
     this.emit('removed', name);
-    void this.host.metrics.forget(name);
+    this.host.metrics.forget(name);
   }
 
   /** Stage timings of every frame of the last `seconds` (1 to 60). */

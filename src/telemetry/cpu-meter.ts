@@ -1,4 +1,4 @@
-import { readFile } from 'node:fs/promises';
+import { readFileSync } from 'node:fs';
 import { availableParallelism, totalmem } from 'node:os';
 import type { AcceleratorReading } from './accelerator.ts';
 
@@ -17,8 +17,8 @@ export class CpuMeter {
   private last = new Map<number, Sample>();
 
   /** Undefined when all are gone. The first reading of a process has no utilization yet. */
-  async read(pids: number[]): Promise<AcceleratorReading | undefined> {
-    const samples = (await Promise.all(pids.map(sample))).filter((found) => found !== undefined);
+  read(pids: number[]): AcceleratorReading | undefined {
+    const samples = pids.map(sample).filter((found) => found !== undefined);
     const { last } = this;
     this.last = new Map(samples.map((found) => [found.pid, found]));
     if (samples.length === 0) return undefined;
@@ -33,12 +33,11 @@ export class CpuMeter {
   }
 }
 
-async function sample(pid: number): Promise<(Sample & { pid: number; resident: number }) | undefined> {
+function sample(pid: number): (Sample & { pid: number; resident: number }) | undefined {
   try {
-    const [stat, status] = await Promise.all([
-      readFile(`/proc/${pid}/stat`, 'utf8'),
-      readFile(`/proc/${pid}/status`, 'utf8'),
-    ]);
+    // The kernel's own memory: nothing to wait for.
+    const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
+    const status = readFileSync(`/proc/${pid}/status`, 'utf8');
     // The program's name, in parentheses, may hold spaces of its own.
     const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
     const resident = Number(/^VmRSS:\s+(\d+) kB/m.exec(status)?.[1] ?? 0) * 1024;

@@ -49,15 +49,16 @@ export class HostReadings {
     if (this.reading) return;
     this.reading = true;
     try {
-      await Promise.all([this.readAccelerators(), this.readDisks(), this.readCertificate()]);
+      this.readAccelerators();
+      await Promise.all([this.readDisks(), this.readCertificate()]);
     } finally {
       this.reading = false;
     }
   }
 
-  private async readAccelerators(): Promise<void> {
+  private readAccelerators(): void {
     const { metrics, restorerPids } = this.options;
-    const cpu = await this.cpu.read(restorerPids());
+    const cpu = this.cpu.read(restorerPids());
     metrics.observeAccelerators([...this.gpus.read(), ...(cpu ? [cpu] : [])]);
   }
 

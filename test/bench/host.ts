@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process';
-import { readFileSync } from 'node:fs';
+import { readdirSync, readFileSync } from 'node:fs';
 import { availableParallelism, cpus, loadavg, totalmem } from 'node:os';
 
 /** The machine a figure was measured on, in one line. */
@@ -31,6 +31,26 @@ export function cpuSeconds(pid: number): number {
     .replace(/^.*\) /, '')
     .split(' ');
   return (Number(fields[11]) + Number(fields[12])) / 100;
+}
+
+/** CPU seconds a process, or one of its threads, has used so far, to the nanosecond (Linux); 0 when it is gone. */
+export function cpuSecondsFine(pid: number, thread?: number): number {
+  try {
+    const tasks = thread === undefined ? readdirSync(`/proc/${pid}/task`) : [thread];
+    return tasks.reduce((sum: number, task) => {
+      const [ran] = readFileSync(`/proc/${pid}/task/${task}/schedstat`, 'utf8').split(' ');
+      return sum + Number(ran) / 1e9;
+    }, 0);
+  } catch {
+    return 0;
+  }
+}
+
+/** Mean of some figures, and the half width of its 95 % confidence interval. */
+export function meanOf(values: number[]): { mean: number; within: number } {
+  const mean = values.reduce((sum, value) => sum + value, 0) / values.length;
+  const variance = values.reduce((sum, value) => sum + (value - mean) ** 2, 0) / (values.length - 1);
+  return { mean, within: 1.96 * Math.sqrt(variance / values.length) };
 }
 
 /** Least-squares slope of y over x, and its standard error. */

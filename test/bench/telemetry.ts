@@ -1,29 +1,37 @@
 /**
- * What telemetry costs on this machine: `node test/bench/telemetry.ts [--seconds 60]`. Two gateways show the same
- * 720p camera at the same time, one of them without any telemetry and the other scraped every 15 s; then a scrape of
- * 100 streams' series over HTTP.
+ * What telemetry costs on this machine: `node test/bench/telemetry.ts [--seconds 240]`. A gateway shows a 720p camera
+ * with and without telemetry in turns; then a scrape of 100 streams' series over HTTP.
  */
+import { spawn } from 'node:child_process';
 import { once } from 'node:events';
+import type { Readable } from 'node:stream';
 import { parseArgs } from 'node:util';
+import { decoderArguments } from '../../src/codec/decoder-arguments.ts';
+import { ffmpegPath } from '../../src/codec/ffmpeg.ts';
 import { configSchema } from '../../src/config/schema.ts';
 import { DROP_CAUSES, OUTCOMES, STAGES, STREAM_STATES } from '../../src/contracts/stream.ts';
 import { createHttpServer } from '../../src/http/server.ts';
 import { FreezeDetector } from '../../src/restore/freeze-detector.ts';
 import { compareQuality, sampleBlocks } from '../../src/restore/picture-quality.ts';
+import { DELIVERY_STAGES } from '../../src/telemetry/deliveries.ts';
 import { silentLogger } from '../../src/telemetry/log.ts';
 import { Metrics } from '../../src/telemetry/metrics.ts';
 import { FakeControl } from '../support/fake-control.ts';
-import { type RunningGateway, startGateway } from '../support/gateway.ts';
+import { temporaryDirectory } from '../support/ffmpeg.ts';
+import { startGateway } from '../support/gateway.ts';
 import { startRtspCamera } from '../support/rtsp-camera.ts';
-import { cpuSeconds, describeHost, quantile } from './host.ts';
+import { cpuSecondsFine, describeHost, meanOf, quantile } from './host.ts';
+import { type Part, shareOf } from './profile-share.ts';
 
-const { values } = parseArgs({ options: { seconds: { type: 'string', default: '60' } } });
+const { values } = parseArgs({ options: { seconds: { type: 'string', default: '240' } } });
 const SECONDS = Number(values.seconds);
-/** Seconds before the comparison. */
+/** Seconds before a comparison. */
 const WARM_UP = 15;
-/** Seconds over which the two are compared at a time. */
-const SLICE = 5;
-const SCRAPE_EVERY = 15_000;
+/** Seconds with telemetry, and without, at a time. */
+const WINDOW = 2;
+/** Seconds between two scrapes. */
+const SCRAPE_EVERY = 15;
+const PIPES = ['pipe', 'pipe', 'pipe', 'pipe'] as const;
 const STREAMS = 100;
 const SCRAPES = 40;
 
@@ -31,60 +39,136 @@ function row(...cells: (string | number)[]): void {
   process.stdout.write(`| ${cells.join(' | ')} |\n`);
 }
 
-/** CPU seconds so far of everything the stream needs: gateway, restorer, decoder. */
-async function used(gateway: RunningGateway): Promise<number> {
-  const children = await gateway.children();
-  return [gateway.pid, ...children.map(({ pid }) => pid)].reduce((sum, pid) => sum + cpuSeconds(pid), 0);
-}
-
+/**
+ * One gateway whose telemetry is switched off and on again, window by window: the difference of two neighbours is not
+ * that of two processes, nor that of two minutes. Their order changes from pair to pair.
+ */
 async function withAndWithout(): Promise<void> {
   await using camera = await startRtspCamera({ width: 1280, height: 720, rate: 25, bitrate: 2000 });
-  const streams = { cam: { source: camera.url, model: 'none', height: 720 } };
   process.env.NODE_OPTIONS = `--import=${new URL('without-telemetry.ts', import.meta.url)}`;
-  await using without = await startGateway({ streams });
-  delete process.env.NODE_OPTIONS;
-  await using measured = await startGateway({
-    streams,
-    webrtc: { portRange: [42_500, 42_549], workers: 1 },
+  await using gateway = await startGateway({
+    streams: { cam: { source: camera.url, model: 'none', height: 720 } },
   });
-  const both = [without, measured];
-  for (const gateway of both) await gateway.until('cam', ({ state }) => state === 'live');
-  const scraping = setInterval(() => void measured.api('GET', '/metrics'), SCRAPE_EVERY);
-  // The younger of the two still compiles its code.
-  await new Promise((resolve) => setTimeout(resolve, WARM_UP * 1000));
-  const slices: { bare: number; full: number }[] = [];
-  let before = await Promise.all(both.map(used));
-  while (slices.length < SECONDS / SLICE) {
-    await new Promise((resolve) => setTimeout(resolve, SLICE * 1000));
-    const after = await Promise.all(both.map(used));
-    const [bare, full] = after.map((seconds, index) => ((seconds - before[index]!) / SLICE) * 1000);
-    slices.push({ bare: bare!, full: full! });
-    before = after;
+  delete process.env.NODE_OPTIONS;
+  await gateway.until('cam', ({ state }) => state === 'live');
+  const pids = [gateway.pid, ...(await gateway.children()).map(({ pid }) => pid)];
+  const nodes = [gateway.pid, await gateway.restorer()];
+  let on = true;
+  let onFor = 0;
+  const window = async (wanted: boolean): Promise<number> => {
+    if (wanted !== on) for (const pid of nodes) process.kill(pid, 'SIGUSR2');
+    on = wanted;
+    if (on) {
+      // A scrape costs what it costs, shared out over the time it serves.
+      onFor += WINDOW;
+      if (onFor % SCRAPE_EVERY < WINDOW) await gateway.api('GET', '/metrics');
+    }
+    const before = pids.map((pid) => cpuSecondsFine(pid));
+    await pause(WINDOW);
+    return pids.reduce((sum, pid, index) => sum + cpuSecondsFine(pid) - before[index]!, 0) / WINDOW;
+  };
+  // Code that is still compiled is not what is measured.
+  await pause(WARM_UP);
+  const pairs: { bare: number; full: number }[] = [];
+  while (pairs.length < SECONDS / WINDOW / 2) {
+    const first = await window(pairs.length % 2 === 0);
+    const second = await window(pairs.length % 2 === 1);
+    pairs.push(pairs.length % 2 === 0 ? { full: first, bare: second } : { full: second, bare: first });
   }
-  clearInterval(scraping);
-  const bare = mean(slices.map((slice) => slice.bare));
-  const differences = slices.map((slice) => (100 * (slice.full - slice.bare)) / bare);
-  const difference = mean(differences);
-  const variance = mean(differences.map((value) => (value - difference) ** 2));
-  const error = Math.sqrt(variance / (slices.length - 1));
+  const bare = meanOf(pairs.map((pair) => pair.bare));
+  const { mean, within } = meanOf(pairs.map((pair) => (100 * (pair.full - pair.bare)) / bare.mean));
   row(
     `1280x720 25 fps, network bypassed, ${SECONDS} s: CPU of the stream without telemetry`,
-    `${bare.toFixed(0)} ms a second`,
+    `${(1000 * bare.mean).toFixed(0)} ms a second`,
     '',
   );
   row(
-    '... with, scraped every 15 s',
-    `${mean(slices.map((slice) => slice.full)).toFixed(0)} ms a second`,
+    `... more with it, scraped every ${SCRAPE_EVERY} s: mean of ${pairs.length} pairs of windows of ${WINDOW} s, 95 % confidence`,
+    `${mean.toFixed(2)} ± ${within.toFixed(2)} %`,
+    '< 2 %',
+  );
+  const capture = await captureTimes(camera.url);
+  row(
+    '... more for the camera’s capture times: a second output of ffmpeg, beside one without, both at once',
+    `${((capture / bare.mean) * 100).toFixed(2)} %`,
     '',
   );
-  row('... difference ± its standard error', `${difference.toFixed(1)} ± ${error.toFixed(1)} %`, '< 2 %');
 }
 
-function mean(values: number[]): number {
-  return values.reduce((sum, value) => sum + value, 0) / values.length;
+/** All of telemetry that runs in JavaScript; the figures that the page shows are collected on the way, and counted. */
+const TELEMETRY: Part[] = [
+  { url: /\/src\/telemetry\/(?!log)/ },
+  { url: /\/prom-client\// },
+  { url: /\/src\/restore\/(picture-probe|picture-quality|freeze-detector|stream-report)\.ts$/ },
+  { url: /\/src\/restore\/pipeline\.ts$/, name: /^tick$/ },
+  { url: /\/src\/codec\/capture-clock\.ts$/ },
+  { url: /\/src\/streams\/registry\.ts$/, name: /^(observe|count)$/ },
+];
+
+/** What V8's profiler finds of telemetry in a stream's CPU time: steady where the difference above is not. */
+async function profiled(): Promise<void> {
+  await using camera = await startRtspCamera({ width: 1280, height: 720, rate: 25, bitrate: 2000 });
+  await using directory = await temporaryDirectory();
+  process.env.NODE_OPTIONS = `--cpu-prof --cpu-prof-dir=${directory.path}`;
+  const began = performance.now();
+  await using gateway = await startGateway({
+    streams: { cam: { source: camera.url, model: 'none', height: 720 } },
+  });
+  delete process.env.NODE_OPTIONS;
+  await gateway.until('cam', ({ state }) => state === 'live');
+  const all = [gateway.pid, ...(await gateway.children()).map(({ pid }) => pid)];
+  const nodes = [gateway.pid, await gateway.restorer()];
+  await pause(WARM_UP);
+  const skip = (performance.now() - began) / 1000;
+  const before = {
+    all: all.map((pid) => cpuSecondsFine(pid)),
+    main: nodes.map((pid) => cpuSecondsFine(pid, pid)),
+  };
+  for (let second = 0; second < SECONDS; second += SCRAPE_EVERY) {
+    await gateway.api('GET', '/metrics');
+    await pause(Math.min(SCRAPE_EVERY, SECONDS - second));
+  }
+  const whole = all.reduce((sum, pid, index) => sum + cpuSecondsFine(pid) - before.all[index]!, 0);
+  const threads = nodes.map((pid, index) => cpuSecondsFine(pid, pid) - before.main[index]!);
+  await gateway.stop();
+  const found = nodes.map((pid, index) => {
+    const { share, error } = shareOf(directory.path, pid, TELEMETRY, skip);
+    return {
+      percent: (100 * share * threads[index]!) / whole,
+      error: (100 * error * threads[index]!) / whole,
+    };
+  });
+  const percent = found.reduce((sum, one) => sum + one.percent, 0);
+  const error = Math.hypot(...found.map((one) => one.error));
+  row(
+    '... of its CPU in telemetry’s functions, by V8’s profiler: gateway + restorer, 95 % confidence',
+    `${found.map((one) => one.percent.toFixed(2)).join(' + ')} = ${percent.toFixed(2)} ± ${(1.96 * error).toFixed(2)} %`,
+    '< 2 %',
+  );
 }
 
-/** The parts that look at pixels, by themselves: the difference above is close to what two equal gateways differ by. */
+/** CPU seconds a second that a decoder needs more because it asks when pictures were taken. */
+async function captureTimes(url: string): Promise<number> {
+  const full = decoderArguments({ url, transport: 'tcp', audio: false, stallTimeout: 5 }, 720);
+  const from = full.lastIndexOf('-map');
+  const decoders = [full.slice(0, from), full].map((args) => {
+    const child = spawn(ffmpegPath(), args, { stdio: ['ignore', 'ignore', 'ignore', ...PIPES] });
+    for (const stream of child.stdio.slice(3)) (stream as Readable).resume();
+    return child;
+  });
+  await pause(WARM_UP);
+  const before = decoders.map(({ pid }) => cpuSecondsFine(pid!));
+  await pause(SECONDS / 4);
+  const [less, more] = decoders.map(({ pid }, index) => cpuSecondsFine(pid!) - before[index]!);
+  for (const child of decoders) child.kill('SIGKILL');
+  return (more! - less!) / (SECONDS / 4);
+}
+
+function pause(seconds: number): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, seconds * 1000));
+}
+
+/** The parts that look at pixels, by themselves. */
 function pixels(): void {
   const luma = new Uint8Array(1280 * 720).map((_, index) => (index * 7919) % 251);
   const detector = new FreezeDetector();
@@ -111,7 +195,7 @@ function fill(metrics: Metrics): void {
   for (let index = 0; index < STREAMS; index++) {
     const stream = `camera-${index}`;
     metrics.declare(stream);
-    for (const stage of ['capture', ...STAGES, 'publish'])
+    for (const stage of ['capture', ...STAGES, ...DELIVERY_STAGES])
       metrics.stageDuration.observe({ stream, stage }, 0.01);
     metrics.frameLatency.observe({ stream }, 0.05);
     for (const protocol of ['webrtc', 'hls'])
@@ -147,11 +231,13 @@ async function scrape(): Promise<void> {
   const { url } = await server.listen();
   const times: number[] = [];
   let text = '';
+  const cpu = process.cpuUsage();
   for (let round = 0; round < SCRAPES; round++) {
     const began = performance.now();
     text = await (await fetch(`${url}/metrics`)).text();
     times.push(performance.now() - began);
   }
+  const { user, system } = process.cpuUsage(cpu);
   await server.close();
   const series = text.split('\n').filter((line) => line && !line.startsWith('#')).length;
   row(
@@ -159,6 +245,7 @@ async function scrape(): Promise<void> {
     `${quantile(times, 0.5).toFixed(0)} / ${quantile(times, 0.95).toFixed(0)} ms`,
     '< 100 ms',
   );
+  row('... CPU of one, its client included', `${((user + system) / 1000 / SCRAPES).toFixed(0)} ms`, '');
 }
 
 process.stdout.write(`${new Date().toISOString().slice(0, 16)}Z, ${describeHost()}\n\n`);
@@ -167,6 +254,7 @@ row('---', '---', '---');
 pixels();
 await scrape();
 await withAndWithout();
+await profiled();
 // Undici keeps its sockets for a while.
 if (process.stdout.writableLength > 0) await once(process.stdout, 'drain');
 process.exit(0);

@@ -20,14 +20,14 @@ describe('Metrics', () => {
     metrics.restorerUp.set(1);
     metrics.httpDuration.observe({ method: 'GET', route: '/', status: '200' }, 0.01);
     const before = (await metrics.registry.metrics()).split('\n');
-    await metrics.forget('gate');
+    metrics.forget('gate');
     const after = (await metrics.registry.metrics()).split('\n');
     assert.deepEqual(
       after,
       before.filter((line) => !line.includes('stream="gate"')),
     );
     assert.ok(after.some((line) => line.includes('stream="yard"')));
-    await metrics.forget('never there');
+    metrics.forget('never there');
   });
 
   it('names everything clearway_ and as DESIGN.md has it', async () => {
