@@ -250,7 +250,8 @@ export class Metrics {
   /** Drops every series of a removed stream, at once: its successor may be there in a moment. */
   forget(stream: string): void {
     for (const metric of this.registry.getMetricsAsArray() as unknown as Series[]) {
-      for (const { labels } of Object.values(metric.hashMap)) if (labels.stream === stream) metric.remove(labels);
+      for (const { labels } of Object.values(metric.hashMap))
+        if (labels.stream === stream) metric.remove(labels);
     }
   }
 
