@@ -46,6 +46,7 @@ export type InferenceCommand =
     }
   | { t: 'forget'; stream: string }
   | { t: 'file'; id: number; order: FileOrder }
+  | { t: 'forget-file'; file: number }
   /** Finish what runs, release the graphs and end the thread. */
   | { t: 'close' };
 

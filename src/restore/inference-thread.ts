@@ -24,10 +24,7 @@ const host = await ModelHost.open({
   trying: (provider) => post({ t: 'trying', provider }),
   known: options.known,
 });
-const files = new FileSteps(
-  (model) => host.ready.get(model)?.graph,
-  () => host.smoother,
-);
+const files = new FileSteps((model) => host.ready.get(model));
 
 async function onFrame(command: Extract<InferenceCommand, { t: 'frame' }>): Promise<void> {
   const { id, stream, request, picture, out, source } = command;
@@ -77,8 +74,11 @@ async function perform(command: InferenceCommand): Promise<void> {
   if (command.t === 'file') {
     const { answer, transfer } = await files.perform(command.order);
     post({ t: 'file-answer', id: command.id, ...answer }, transfer);
+    const device = files.deviceOf(command.order.file);
+    if (answer.error && device) await checkAlive(device);
     return;
   }
+  if (command.t === 'forget-file') return files.forget(command.file);
   if (command.t === 'forget') {
     streams.get(command.stream)?.clear([]);
     streams.delete(command.stream);

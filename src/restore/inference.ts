@@ -36,6 +36,7 @@ interface FileStep {
   order: FileOrder;
   transfer: ArrayBuffer[];
   answered(answer: FileAnswer): void;
+  dropped(): void;
 }
 
 /**
@@ -91,12 +92,24 @@ export class Inference {
     this.pump();
   }
 
-  /** Does one step of work on a file when no frame waits. Buffers in `transfer` are given away. */
+  /**
+   * Does one step of work on a file when no frame waits, which may be never as long as streams have more than enough
+   * to do. Buffers in `transfer` are given away. Rejects when the file is forgotten meanwhile.
+   */
   step(order: FileOrder, transfer: ArrayBuffer[] = []): Promise<FileAnswer> {
-    return new Promise((answered) => {
-      this.steps.push({ order, transfer, answered });
+    return new Promise((answered, reject) => {
+      const dropped = () => reject(new Error('the file was given up'));
+      this.steps.push({ order, transfer, answered, dropped });
       this.pump();
     });
+  }
+
+  /** Drops a file's step that waits, and what is kept of its pictures. */
+  forgetFile(file: number): void {
+    const gone = this.steps.filter(({ order }) => order.file === file);
+    this.steps = this.steps.filter(({ order }) => order.file !== file);
+    for (const step of gone) step.dropped();
+    this.post({ t: 'forget-file', file });
   }
 
   /** Takes a waiting job back; false when it already runs. */

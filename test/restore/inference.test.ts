@@ -83,3 +83,45 @@ test('a stream that has much time is not passed over for ever by one that has li
   assert.ok(urgent < 20_000);
   await inference.close();
 });
+
+test('a step of work on a file runs only when no frame waits, and is dropped with its file', async () => {
+  const inference = new Inference(
+    { models: join(import.meta.dirname, '../fixtures/models'), provider: 'cpu', threads: 1 },
+    (error) => assert.fail(error),
+  );
+  await inference.ready;
+  const log: string[] = [];
+  const frame = (name: string): Job => ({
+    stream: 'live',
+    deadline: performance.timeOrigin + performance.now() + 60_000,
+    dispatch: () => ({
+      model: 'brighten',
+      picture: new ArrayBuffer(BYTES),
+      out: new ArrayBuffer(BYTES),
+      source: undefined,
+      request: { width: WIDTH, height: HEIGHT, strength: 1, smoothing: 0, restore: true, fresh: false },
+    }),
+    done: () => log.push(name),
+    cancelled: () => assert.fail('nothing was withdrawn'),
+  });
+  const advance = (file: number) =>
+    inference.step({
+      t: 'file-advance',
+      file,
+      model: 'brighten',
+      width: WIDTH,
+      height: HEIGHT,
+      picture: new ArrayBuffer(BYTES),
+      fresh: true,
+    });
+  // The first runs at once; what waits then is sorted.
+  inference.submit(frame('first'));
+  const step = advance(1).then(() => log.push('step'));
+  const dropped = assert.rejects(advance(2), /given up/);
+  inference.submit(frame('second'));
+  inference.submit(frame('third'));
+  inference.forgetFile(2);
+  await Promise.all([step, dropped]);
+  assert.deepEqual(log, ['first', 'second', 'third', 'step']);
+  await inference.close();
+});

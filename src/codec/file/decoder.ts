@@ -8,6 +8,11 @@ import { readLines } from '../lines.ts';
 import { FILE_ONLY, fileUrl } from './opening.ts';
 import type { VideoProbe } from './probe.ts';
 
+/** Threads that decode: each holds a picture. */
+const THREADS = '4';
+/** Frames a second when the file does not say. */
+export const ASSUMED_FPS = 25;
+
 export interface FilePicture {
   /** Planar I420, limited range: width * height * 3 / 2 bytes, a buffer from `allocate`. */
   data: ArrayBuffer;
@@ -39,12 +44,15 @@ export class FileDecoder implements AsyncDisposable {
   private readonly announced: (number | undefined)[] = [];
   private wake: () => void = () => {};
   private last: number | undefined;
-  private step = 1;
+  /** Ticks from one picture to the next, lately. */
+  private step: number;
   private failed = false;
   private stopped = false;
 
   constructor(path: string, probe: VideoProbe, options: FileDecoderOptions) {
     this.options = options;
+    const { timeBase, fps = ASSUMED_FPS } = probe.video;
+    this.step = Math.max(1, Math.round(timeBase[1] / timeBase[0] / fps));
     this.child = spawnFfmpeg(ffmpegPath(), decoderArguments(path, probe, options), 1);
     yieldPriority(this.child);
     readLines(this.child.stderr, (line) => {
@@ -146,7 +154,16 @@ function decoderArguments(
   ].join(',');
   const input = [
     ...FILE_ONLY,
-    ...['-max_pixels', String(MAX_PIXELS), '-probesize', '20000000', '-analyzeduration', '10000000'],
+    ...[
+      '-threads',
+      THREADS,
+      '-max_pixels',
+      String(MAX_PIXELS),
+      '-probesize',
+      '20000000',
+      '-analyzeduration',
+      '10000000',
+    ],
   ];
   const output = [
     ...['-map', `0:${video.index}`, '-map_metadata', '-1', '-fps_mode', 'passthrough'],

@@ -6,15 +6,13 @@ import { CRF, type FileSettings } from '../../contracts/file.ts';
 import { ffmpegArguments, ffmpegPath } from '../ffmpeg.ts';
 import { type FfmpegChild, spawnFfmpeg } from '../ffmpeg-child.ts';
 import { readLines } from '../lines.ts';
-import { isRgb, yieldPriority } from './decoder.ts';
+import { ASSUMED_FPS, isRgb, yieldPriority } from './decoder.ts';
 import { FILE_ONLY, fileUrl } from './opening.ts';
 import type { VideoProbe } from './probe.ts';
 import { matroskaHeader, pictureHeader } from './raw-matroska.ts';
 import { CONTAINERS, type Container, planTracks } from './tracks.ts';
 
 const KEPT_PROBLEMS = 20;
-/** Frames a second told to the encoder when the file does not say; only rate control reads it. */
-const ASSUMED_FPS = 25;
 /** Seconds between keyframes: players that seek, and those that compare frames, decode no more than this. */
 const KEYFRAMES_EVERY = 2;
 
@@ -74,6 +72,8 @@ export class FileEncoder implements AsyncDisposable {
   private readonly pipe: Duplex;
   private readonly problems: string[] = [];
   private complete = false;
+  /** No picture may be shown before, ns: two at one time are none for an encoder. */
+  private earliest = 0n;
   /** The pipe broke: the child's end says why. */
   private broken = false;
 
@@ -129,13 +129,16 @@ export class FileEncoder implements AsyncDisposable {
     if (!this.complete) await rm(partPath(this.options.output), { force: true });
   }
 
-  /** Times count from the earliest track's start, as they do in the result. */
+  /** Times count from the earliest track's start, as they do in the result; none is before it. */
   private nanoseconds(pts: number): bigint {
     const { probe } = this.options;
     const [numerator, denominator] = probe.video.timeBase;
+    const tick = (BigInt(numerator) * 1_000_000_000n) / BigInt(denominator);
     const time = (BigInt(pts) * BigInt(numerator) * 1_000_000_000n) / BigInt(denominator);
     const since = time - BigInt(Math.round(probe.start * 1e6)) * 1000n;
-    return since > 0n ? since : 0n;
+    const at = since > this.earliest ? since : this.earliest;
+    this.earliest = at + tick;
+    return at;
   }
 
   private async failure(): Promise<ClearwayError> {

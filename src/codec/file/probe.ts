@@ -28,6 +28,7 @@ const stream = z.object({
   avg_frame_rate: text.optional(),
   r_frame_rate: text.optional(),
   time_base: text.optional(),
+  start_time: text.optional(),
   duration: text.optional(),
   nb_frames: text.optional(),
   field_order: text.optional(),
@@ -62,7 +63,7 @@ export interface VideoProbe {
   container: string;
   /** Seconds; undefined when the file does not say. */
   duration: number | undefined;
-  /** Seconds at which the earliest track starts; 0 when that is before, as a codec's priming samples are. */
+  /** Seconds at which the earliest track starts; sound that starts before 0 (a codec's priming samples) does not count. */
   start: number;
   video: {
     index: number;
@@ -130,7 +131,7 @@ export async function probeVideo(path: string, signal?: AbortSignal): Promise<Vi
   return {
     container: format.format_name,
     duration,
-    start: Math.max(0, Number(format.start_time) || 0),
+    start: Math.max(Number(format.start_time) || 0, Math.min(0, Number(video.start_time) || 0)),
     video: {
       index: video.index,
       codec: video.codec_name ?? 'unknown',

@@ -12,13 +12,6 @@ const SPARE = 4;
 
 let nextFile = 1;
 
-export interface TileSizes {
-  /** Samples a tile may have so that the networks' memory stays bounded. */
-  most: number;
-  /** Samples a tile may have so that a live frame does not wait for long; asked before each picture. */
-  now(): number;
-}
-
 export interface Finished {
   /** I420; to be given back. */
   picture: ArrayBuffer;
@@ -29,7 +22,7 @@ export interface Finished {
  * Restores a file's pictures in order: cuts the video into scenes, each picture into tiles, and asks the inference
  * thread for one step after another. A tile for which there is not enough memory is halved, and so are the later ones.
  */
-export class PictureRestorer implements AsyncDisposable {
+export class PictureRestorer implements Disposable {
   readonly pool: FramePool;
   private readonly file = nextFile++;
   private readonly cuts = new SceneCutDetector();
@@ -39,20 +32,24 @@ export class PictureRestorer implements AsyncDisposable {
   private readonly width: number;
   private readonly height: number;
   private readonly future: number;
-  private readonly sizes: TileSizes;
+  private readonly tileSize: () => number;
   /** Times of the pictures in the window that are not restored yet, oldest first. */
   private readonly inside: number[] = [];
   private plan: TilePlan | undefined;
-  private most: number;
+  /** Samples of the largest tile that there is memory for, as far as is known. */
+  private most = Number.POSITIVE_INFINITY;
 
-  /** @param future pictures that the model looks ahead */
+  /**
+   * @param future pictures that the model looks ahead
+   * @param tileSize samples a tile may have now, with its halo; asked before each picture
+   */
   constructor(
     inference: Inference,
     model: string,
     future: number,
     settings: Pick<FileSettings, 'strength' | 'smoothing'>,
     { width, height }: { width: number; height: number },
-    sizes: TileSizes,
+    tileSize: () => number,
   ) {
     this.inference = inference;
     this.model = model;
@@ -60,14 +57,8 @@ export class PictureRestorer implements AsyncDisposable {
     this.settings = settings;
     this.width = width;
     this.height = height;
-    this.sizes = sizes;
-    this.most = sizes.most;
+    this.tileSize = tileSize;
     this.pool = new FramePool(pictureBytes(width, height), SPARE);
-  }
-
-  /** Samples of the largest tile that there was memory for so far. */
-  get tileLimit(): number {
-    return this.most;
   }
 
   /** Takes the next picture, whose buffer is this restorer's from now on, and gives what is finished by it. */
@@ -87,8 +78,9 @@ export class PictureRestorer implements AsyncDisposable {
     }
   }
 
-  async [Symbol.asyncDispose](): Promise<void> {
-    await this.inference.step({ t: 'file-close', file: this.file });
+  /** Gives the file up at once; what is asked of it meanwhile rejects. */
+  [Symbol.dispose](): void {
+    this.inference.forgetFile(this.file);
   }
 
   private async advance(picture: ArrayBuffer | undefined, fresh: boolean): Promise<void> {
@@ -102,7 +94,7 @@ export class PictureRestorer implements AsyncDisposable {
   }
 
   private async restore(): Promise<Finished> {
-    for (const area of tilesOf(this.plan!, Math.min(this.most, this.sizes.now()))) await this.tile(area);
+    for (const area of tilesOf(this.plan!, Math.min(this.most, this.tileSize()))) await this.tile(area);
     const out = this.pool.take();
     const answer = await this.ask({ t: 'file-collect', file: this.file, out }, [out]);
     return { picture: answer.out!, pts: this.inside.shift()! };

@@ -20,8 +20,7 @@ export type FileOrder =
       fresh: boolean;
     }
   | { t: 'file-tile'; file: number; area: Area; strength: number; smoothing: number }
-  | { t: 'file-collect'; file: number; out: ArrayBuffer }
-  | { t: 'file-close'; file: number };
+  | { t: 'file-collect'; file: number; out: ArrayBuffer };
 
 export interface FileAnswer {
   t: 'file-answer';

@@ -3,6 +3,7 @@ import { FileDecoder } from '../../codec/file/decoder.ts';
 import { FileEncoder, refuseContainer } from '../../codec/file/encoder.ts';
 import { probeVideo, type VideoProbe } from '../../codec/file/probe.ts';
 import { even, resultSize } from '../../codec/file/size.ts';
+import type { ModelInfo } from '../../contracts/control.ts';
 import { ClearwayError } from '../../contracts/errors.ts';
 import type { FileProgress, FileRequest, FileResult } from '../../contracts/file.ts';
 import { estimate } from '../calibrate.ts';
@@ -17,8 +18,11 @@ import { type Finished, PictureRestorer } from './picture-restorer.ts';
 const AUTO_FPS = 5;
 /** Samples of a tile at most, with its halo: a 1080p picture goes in one. */
 const LARGEST_TILE = 2_200_000;
-/** What a live frame may find before it in the accelerator, ms. */
+/** ... and at least, as far as the time a tile takes decides: most of a smaller one would be halo. */
+const SMALLEST_TILE = 160_000;
+/** What one tile may take where a live frame may have to wait for it, and where none is, ms. */
 const LIVE_WAIT = 10;
+const LONGEST = 500;
 
 export interface RestoringParts {
   inference: Inference;
@@ -50,13 +54,14 @@ export async function restoreFile(
   const pace = new Pace(probe.video.frames, onProgress);
   const warnings = noted(probe);
   try {
-    await using restorer = model === 'none' ? undefined : openRestorer(model, settings, given);
+    using restorer = model === 'none' ? undefined : openRestorer(model, settings, given);
     const pool = restorer?.pool ?? new FramePool(pictureBytes(given.width, given.height));
     await using decoder = new FileDecoder(input, probe, { ...given, allocate: () => pool.take() });
     await using encoder = new LazyEncoder(
       () => new FileEncoder({ input, output, probe, settings, given, size }),
     );
     using _ = onAbort(signal, () => {
+      restorer?.[Symbol.dispose]();
       void decoder.stop();
       void encoder.stop();
     });
@@ -92,7 +97,7 @@ export async function restoreFile(
       duration: ((last - first) * numerator) / denominator + step,
       ...size,
       model,
-      provider: model === 'none' ? 'none' : accelerator.provider,
+      provider: model === 'none' ? 'none' : (infoOf(model)?.provider ?? accelerator.provider),
       warnings: [...warnings, ...encoder.warnings],
     };
   } catch (error) {
@@ -100,14 +105,20 @@ export async function restoreFile(
     throw error;
   }
 
+  function infoOf(name: string): ModelInfo | undefined {
+    return accelerator.models.find((info) => info.name === name);
+  }
+
   function openRestorer(name: string, how: FileRequest['settings'], picture: Size): PictureRestorer {
-    const { future } = accelerator.models.find((info) => info.name === name)!.window;
+    const { future } = infoOf(name)!.window;
     const speed = accelerator.speeds[name]!;
-    const short = ((LIVE_WAIT - speed.fixed) / speed.perMegapixel) * 1e6;
-    return new PictureRestorer(inference, name, future, how, picture, {
-      most: LARGEST_TILE,
-      now: () => (inference.load > 0 ? short : LARGEST_TILE),
-    });
+    const within = (ms: number) => {
+      const samples = ((ms - speed.fixed) / speed.perMegapixel) * 1e6;
+      return Math.min(LARGEST_TILE, Math.max(SMALLEST_TILE, samples));
+    };
+    return new PictureRestorer(inference, name, future, how, picture, () =>
+      within(inference.load > 0 ? LIVE_WAIT : LONGEST),
+    );
   }
 }
 

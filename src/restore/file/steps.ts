@@ -1,4 +1,5 @@
 import { ClearwayError, errorInfo } from '../../contracts/errors.ts';
+import type { Device } from '../device/device.ts';
 import type { RestorerGraph, SmootherGraph } from '../graph.ts';
 import type { FileAnswer, FileOrder } from './protocol.ts';
 import { TiledRestoration } from './tiled-restoration.ts';
@@ -6,18 +7,34 @@ import type { TilePlan } from './tiles.ts';
 
 type Answer = Omit<FileAnswer, 't' | 'id'>;
 
+/** A restorer with the smoother that runs beside it. */
+interface Models {
+  graph: RestorerGraph;
+  smoother: SmootherGraph | undefined;
+}
+
+interface OpenFile {
+  restoration: TiledRestoration;
+  plan: TilePlan;
+  device: Device;
+}
+
 /** Work on files in the inference thread, a step at a time. */
 export class FileSteps {
-  private readonly files = new Map<number, { restoration: TiledRestoration; plan: TilePlan }>();
-  private readonly restorer: (model: string) => RestorerGraph | undefined;
-  private readonly smoother: () => SmootherGraph | undefined;
+  private readonly files = new Map<number, OpenFile>();
+  private readonly models: (name: string) => Models | undefined;
 
-  constructor(
-    restorer: (model: string) => RestorerGraph | undefined,
-    smoother: () => SmootherGraph | undefined,
-  ) {
-    this.restorer = restorer;
-    this.smoother = smoother;
+  constructor(models: (name: string) => Models | undefined) {
+    this.models = models;
+  }
+
+  /** What a file's networks run on, once it has any. */
+  deviceOf(file: number): Device | undefined {
+    return this.files.get(file)?.device;
+  }
+
+  forget(file: number): void {
+    this.files.delete(file);
   }
 
   /** Never rejects: what fails is in the answer, and can be asked for again. */
@@ -54,17 +71,15 @@ export class FileSteps {
         this.files.get(order.file)!.restoration.collect(new Uint8Array(order.out));
         return { answer: { out: order.out }, transfer: [order.out] };
       }
-      case 'file-close':
-        this.files.delete(order.file);
-        return { answer: {}, transfer: [] };
     }
   }
 
   private async open({ file, model, width, height }: Extract<FileOrder, { t: 'file-advance' }>) {
-    const graph = this.restorer(model);
-    if (!graph) throw new ClearwayError('CLEARWAY_MODEL_NOT_FOUND', `There is no usable model ${model}.`);
-    const restoration = new TiledRestoration(graph, this.smoother(), width, height);
-    const opened = { restoration, plan: await restoration.plan() };
+    const models = this.models(model);
+    if (!models) throw new ClearwayError('CLEARWAY_MODEL_NOT_FOUND', `There is no usable model ${model}.`);
+    const { graph, smoother } = models;
+    const restoration = new TiledRestoration(graph, smoother, width, height);
+    const opened = { restoration, plan: await restoration.plan(), device: graph.device };
     this.files.set(file, opened);
     return opened;
   }

@@ -75,7 +75,7 @@ export class TiledRestoration {
     const seen = withHalo(area, plan);
     const isWhole = seen.width === this.whole.width && seen.height === this.whole.height;
     const crop = (picture: Uint8Array) => (isWhole ? picture : cropPicture(picture, this.whole, seen));
-    const state = await this.stateOf(graph, seen, isWhole);
+    const state = this.stateOf(graph, seen, isWhole);
     const restored = new Uint8Array(pictureBytes(seen.width, seen.height));
     const next = await graph.run(
       this.window(graph.length).map(crop),
@@ -94,7 +94,7 @@ export class TiledRestoration {
       await this.smoother.run(restored, previous, seen.width, seen.height, smoothing, first, picture);
     }
     copyPictureArea(picture, seen, this.result, this.whole, area);
-    await this.keepState(next, seen, area);
+    this.keepState(next, seen, area);
   }
 
   /** Gives the finished picture out; the next `advance` begins another. */
@@ -133,22 +133,20 @@ export class TiledRestoration {
     return pictures;
   }
 
-  private async stateOf(graph: RestorerGraph, seen: Area, isWhole: boolean): Promise<State> {
+  private stateOf(graph: RestorerGraph, seen: Area, isWhole: boolean): State {
     if (Object.keys(this.state).length === 0) return graph.freshState(seen.width, seen.height);
     if (isWhole) return this.state;
     const out: State = {};
     for (const { input, channels, divisor } of graph.manifest.state) {
       const whole = this.state[input]!;
-      const dims = [1, channels, seen.height / divisor, seen.width / divisor];
-      const part = blank(whole, dims);
-      const data = (await whole.getData()) as Float32Array;
-      copyState(data, this.whole, part.data as Float32Array, seen, seen, channels, divisor);
+      const part = blank(whole, [1, channels, seen.height / divisor, seen.width / divisor]);
+      copyState(whole, this.whole, part, seen, seen, channels, divisor);
       out[input] = part;
     }
     return out;
   }
 
-  private async keepState(next: State, seen: Area, area: Area): Promise<void> {
+  private keepState(next: State, seen: Area, area: Area): void {
     if (area.width === this.whole.width && area.height === this.whole.height) {
       this.nextState = next;
       return;
@@ -158,12 +156,8 @@ export class TiledRestoration {
       const dims = [1, channels, this.whole.height / divisor, this.whole.width / divisor];
       // The tensor of two pictures ago is written over, unless it is the very one that is read.
       const reusable = this.nextState[input];
-      if (!reusable || reusable === this.state[input] || reusable.location !== 'cpu')
-        this.nextState[input] = blank(part, dims);
-      const whole = this.nextState[input]!.data as Float32Array;
-      const data = (await part.getData()) as Float32Array;
-      copyState(data, seen, whole, this.whole, area, channels, divisor);
-      if (part.location !== 'cpu') part.dispose();
+      if (!reusable || reusable === this.state[input]) this.nextState[input] = blank(part, dims);
+      copyState(part, seen, this.nextState[input]!, this.whole, area, channels, divisor);
     }
   }
 }
@@ -177,15 +171,15 @@ function leastCommonMultiple(a: number, b: number): number {
 /** A tensor of another shape, zeroed, of the type of `like`. */
 function blank(like: Tensor, dims: readonly number[]): Tensor {
   const length = dims.reduce((a, b) => a * b);
-  const data = like.type === 'float16' ? new Uint16Array(length) : new Float32Array(length);
+  const data = like.type === 'float16' ? new Float16Array(length) : new Float32Array(length);
   return new Tensor(like.type as 'float32', data as Float32Array, dims);
 }
 
 /** Copies `area` of every channel of a state that covers `from` into one that covers `to`. */
 function copyState(
-  source: Float32Array,
+  source: Tensor,
   from: Area,
-  target: Float32Array,
+  target: Tensor,
   to: Area,
   area: Area,
   channels: number,
@@ -199,9 +193,9 @@ function copyState(
   });
   for (let channel = 0; channel < channels; channel++) {
     copyArea(
-      source,
+      source.data as Float32Array,
       place(from, channel),
-      target,
+      target.data as Float32Array,
       place(to, channel),
       area.width / divisor,
       area.height / divisor,

@@ -150,6 +150,7 @@ const TIMED: Record<
     output: 'ntsc.mkv',
   },
   'a transport stream that starts late': { input: 'in.ts', options: { options: X264 }, output: 'ts.mp4' },
+  'bare H.264': { input: 'in.h264', options: { options: X264 }, output: 'bare.mp4' },
   'an AVI': { input: 'in.avi', options: { options: ['-c:v', 'mpeg4', '-q:v', '3'] }, output: 'avi.mov' },
   'a WebM to AV1': {
     input: 'in.webm',
@@ -167,7 +168,7 @@ for (const [name, { input, options, output }] of Object.entries(TIMED)) {
     const before = await readNumbers(path(input));
     const after = await readNumbers(path(output));
     assert.equal(result.frames, before.length);
-    const start = Number((await ffprobe(path(input))).format.start_time);
+    const start = Number((await ffprobe(path(input))).format.start_time) || 0;
     assert.deepEqual(
       after.map(({ number }) => number),
       before.map(({ number }) => number),
