@@ -109,7 +109,7 @@ export class JobService implements Jobs {
 
   async receive(body: Readable, name: string): Promise<Received> {
     const path = this.#options.folder.arrival();
-    return { path, name: plainName(name), ...(await receive(body, path, this.#intake)) };
+    return { path, name, ...(await receive(body, path, this.#intake)) };
   }
 
   append(body: Readable, path: string, offset: number): Promise<number> {
@@ -140,7 +140,7 @@ export class JobService implements Jobs {
   async claim(upload: string, name: string): Promise<Received> {
     const path = this.#options.folder.arrival();
     await rename(upload, path);
-    return { path, name: plainName(name), ...(await measureFile(path)) };
+    return { path, name, ...(await measureFile(path)) };
   }
 
   async discard({ path }: Received): Promise<void> {
@@ -170,7 +170,7 @@ export class JobService implements Jobs {
       await folder.adopt(received.path, id);
       const job = await queue.add({
         id,
-        name: received.name,
+        name: plainName(received.name),
         settings,
         container,
         owner: owner.name,

@@ -191,6 +191,30 @@ describe('/restore', () => {
     assert.equal(missing.status, 404);
   });
 
+  it('says what is wrong with a form', async () => {
+    const part = (field: string, name = '') =>
+      `--b\r\nContent-Disposition: form-data; name="${field}"${name && `; filename="${name}"`}\r\n\r\nx\r\n`;
+    const form = 'multipart/form-data; boundary=b';
+    for (const [type, body, says] of [
+      ['multipart/form-data', 'x', /boundary/i],
+      [form, 'garbage', /cannot be read/],
+      [form, part('file', 'x'), /cannot be read|Unexpected end/],
+      [form, `${part('video', 'x')}--b--`, /`file`/],
+      [form, `${part('file', 'x')}${part('file', 'y')}--b--`, /more than one file/],
+      [form, `${part('codec')}${part('codec')}--b--`, /codec.*twice/],
+      [form, `${part('__proto__')}${part('file', 'x')}--b--`, /prototype/],
+      [form, `${part('smoothing')}${part('file', 'x')}--b--`, /smoothing/],
+      [form, '--b--', /file: is missing/],
+      ['text/plain', 'x', /expected object/],
+    ] as const) {
+      const headers = { 'content-type': type };
+      const answer = await problem(await client.fetch('/restore/video', { method: 'POST', headers, body }));
+      assert.deepEqual([answer.status, answer.code], [400, 'CLEARWAY_BAD_REQUEST'], body);
+      assert.match(answer.detail, says);
+    }
+    await nothingArrives();
+  });
+
   it('fetches a file, within the same limits', async () => {
     const job = (await (
       await client.json({ url: 'https://media.example/film.mp4', crf: 20 })

@@ -1,9 +1,8 @@
 import multipart from '@fastify/multipart';
-import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
+import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { ClearwayError } from '../../contracts/errors.ts';
 import { isOver, type JobWish, type Received } from '../../contracts/jobs.ts';
 import type { Identity } from '../auth.ts';
-import { checkBody } from '../schemas.ts';
 import { ownerOf, requireFiles } from './access.ts';
 import type { RestoreContext } from './context.ts';
 import { NUMBERS, requestSchema, settingsSchema } from './schemas.ts';
@@ -57,26 +56,40 @@ async function readForm({ jobs }: RestoreContext, request: FastifyRequest): Prom
   let received: Received | undefined;
   try {
     for await (const part of request.parts()) {
+      const { fieldname } = part;
       if (part.type === 'file') {
-        if (part.fieldname !== 'file')
-          throw badRequest(`${part.fieldname}: the file belongs in the field \`file\``);
+        if (fieldname !== 'file') throw badRequest(`${fieldname}: the file belongs in the field \`file\``);
         received = await jobs.receive(part.file, part.filename);
-      } else if (part.valueTruncated || Object.hasOwn(fields, part.fieldname)) {
-        throw badRequest(`${part.fieldname}: is too long or given twice`);
+      } else if (part.valueTruncated || Object.hasOwn(fields, fieldname)) {
+        throw badRequest(`${fieldname}: is too long or given twice`);
       } else if (part.value !== '') {
-        const value = String(part.value);
-        fields[part.fieldname] =
-          NUMBERS.has(part.fieldname) && Number.isFinite(Number(value)) ? Number(value) : value;
+        fields[fieldname] = fieldValue(fieldname, String(part.value));
       }
     }
     if (!received) throw badRequest('file: is missing; send the video in a form field of this name');
-    const wish = settingsSchema.parse(checkBody(settingsSchema, fields));
+    const wish = settingsSchema.parse(fields);
     jobs.check(wish);
     return { received, wish };
   } catch (error) {
     if (received) await jobs.discard(received);
-    throw error;
+    throw asFormError(error);
   }
+}
+
+function fieldValue(field: string, text: string): string | number {
+  const number = Number(text);
+  return NUMBERS.has(field) && Number.isFinite(number) ? number : text;
+}
+
+/** What the parser of forms says is the caller's to correct, whatever status it would have. */
+function asFormError(error: unknown): unknown {
+  const { code, message } = error as FastifyError;
+  // Its own limits, and busboy's bare errors: no boundary, a part that does not end.
+  const limit = /^FST_(?:PARTS|FILES|FIELDS)_LIMIT$/.test(code ?? '');
+  if (limit) return badRequest(`the form has more than one file or ${FORM_LIMITS.fields} other fields`);
+  return Object.getPrototypeOf(error) === Error.prototype && code === undefined
+    ? badRequest(`the form cannot be read: ${message}`)
+    : error;
 }
 
 /** A URL to fetch, or a finished upload to take over. What is wrong with the settings is said before either is touched. */
@@ -87,8 +100,7 @@ async function readJson(
   hangUp: AbortSignal,
 ): Promise<Order> {
   const { jobs } = context;
-  const { url, upload, name, ...settings } = checkBody(requestSchema, request.body);
-  const wish = settingsSchema.parse(settings);
+  const { url, upload, name, ...wish } = requestSchema.parse(request.body ?? {});
   jobs.check(wish);
   if ((url === undefined) === (upload === undefined)) {
     throw badRequest('give either url or upload, or send the file as a form');
