@@ -117,7 +117,7 @@ function webRequest({ raw, headers, method }: FastifyRequest<Named>, path: strin
 async function send(answer: Response, reply: FastifyReply): Promise<FastifyReply> {
   for (const [name, value] of answer.headers) {
     // Other sites' pages get what headers.ts allows them.
-    if (!name.startsWith('access-control-')) reply.header(name, value);
+    if (!name.startsWith('access-control-') && name !== 'connection') reply.header(name, value);
   }
   return reply.code(answer.status).send(await answer.text());
 }
