@@ -1,11 +1,12 @@
 import { createServer } from 'node:net';
 import { availableParallelism, cpus, totalmem } from 'node:os';
-import { resolve } from 'node:path';
+import { dirname, resolve } from 'node:path';
 import { checkFfmpeg } from './codec/ffmpeg.ts';
 import { type Config, configSchema } from './config/schema.ts';
 import { ConfigStore } from './config/store.ts';
 import { errorInfo } from './contracts/errors.ts';
 import type { RestorerEvent } from './contracts/restorer.ts';
+import { describeJobs } from './jobs/check.ts';
 import { estimate } from './restore/calibrate.ts';
 import type { Provider } from './restore/device/device.ts';
 import { PROVIDERS } from './restore/providers.ts';
@@ -64,6 +65,14 @@ export async function doctor(configPath: string, root: string): Promise<number> 
   if (ports < 2 * config.webrtc.maxViewers) {
     report.wrong(`webrtc.portRange has ${ports} ports for ${config.webrtc.maxViewers} viewers: widen it`);
   } else report.ok(`webrtc: UDP ${first}-${last}, up to ${config.webrtc.maxViewers} viewers`);
+  report.section('restoring files');
+  await attempt(report, async () => {
+    const { enabled, directory } = config.jobs;
+    const found = enabled
+      ? await describeJobs(config.jobs, resolve(dirname(configPath), directory))
+      : ['off (jobs.enabled)'];
+    for (const what of found) report.ok(what);
+  });
   report.section('inference providers');
   await checkProviders(report, config, root);
   report.section('models');
