@@ -153,12 +153,13 @@ class Net(nn.Module):
             # What the previous restored picture would change; nothing where there is no state (its last channel is 0).
             step = (state[:, :PACKED] - x) * state[:, -1:]
             frames = [*frames, step, state[:, PACKED:]]
-        f = self.before(F.relu(self.head(torch.cat(frames, 1))))
+        dtype = self.head.weight.dtype  # in training narrower than the frames' and the state's
+        f = self.before(F.relu(self.head(torch.cat(frames, 1).to(dtype))))
         if self.config.middle:
             f = f + F.pixel_shuffle(self.up(self.middle(F.relu(self.down(f)))), 2)
         if self.gate is not None:
             change = torch.sigmoid(self.gate(f).to(step.dtype)) * step
-        g = self.after(F.relu(self.mid(torch.cat([f, x + change], 1))))
+        g = self.after(F.relu(self.mid(torch.cat([f, (x + change).to(dtype)], 1))))
         tail = self.tail(g).to(x.dtype)
         change = change + self.reach * tail[:, :PACKED]
         if self.gate is None:

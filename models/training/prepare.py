@@ -1,7 +1,7 @@
 """CPU host: sources + seeds -> a pack that travels: the sources as they are, libx264 for the H.264 that the GPU host
-makes while it trains, and H.265 versions as real bitstreams.
+makes while it trains, H.265 versions as real bitstreams, and some validation clips to draw learning curves on.
 
-    python prepare.py --data /work/shared/data/train --pack ../../.packs/c --seed 3 --megabytes 3
+    python prepare.py --data /work/shared/data/train --validation /work/shared/data/validation/clips --pack ../../.packs/c
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ import numpy as np
 import torch
 
 import x264
+from evaluate import DEGRADE
 from degrade import sensor_noise
 from sequences import SIZE, clean_sequence, i420, planes
 
@@ -38,12 +39,23 @@ def encode(seed: int, pack: Path) -> dict:
     return {"seed": seed, "file": file, "noisy": noisy, "bytes": (pack / "codec" / file).stat().st_size}
 
 
+def validate_on(clips: list[Path], frames: int, out: Path) -> None:
+    """Puts clips and the H.264 versions of their first `frames` frames beside each other; noise and MJPEG are made there."""
+    out.mkdir(exist_ok=True)
+    for clip in clips:
+        subprocess.run(["bash", DEGRADE, str(clip), str(out), str(frames)], check=True)
+        shutil.copyfile(clip, out / clip.name)
+        for condition in ("ref", "noise", "mjpeg"):
+            (out / f"{clip.stem}.{condition}.mkv").unlink()
+
+
 def main() -> None:
     a = argparse.ArgumentParser(description=__doc__)
     a.add_argument("--data", type=Path, required=True)
+    a.add_argument("--validation", type=Path, help="clean clips; every second one travels")
     a.add_argument("--pack", type=Path, required=True)
-    a.add_argument("--seed", type=int, default=1)
-    a.add_argument("--megabytes", type=float, default=3, help="coded bytes to stop at")
+    a.add_argument("--seed", type=int, default=3)
+    a.add_argument("--megabytes", type=float, default=6, help="coded bytes to stop at")
     a.add_argument("--limit", type=int, default=2000, help="coded sequences to stop at")
     a.add_argument("--workers", type=int, default=2)
     a.add_argument("--prefix", type=Path, default=Path("/usr"), help="where libx264-dev is installed")
@@ -53,6 +65,8 @@ def main() -> None:
         for file in (o.data / sub).glob("*") if sub != "codec" else []:
             shutil.copyfile(file, o.pack / sub / file.name)
     x264.build(o.pack, o.prefix)
+    if o.validation:
+        validate_on(sorted(c for c in o.validation.glob("*.mp4") if "_raw_" not in c.name)[::2], 13, o.pack / "validation")
     index, total, first = [], 0, o.seed * 1_000_000
     with ProcessPoolExecutor(o.workers) as pool:
         while total < o.megabytes * 1e6 and len(index) < o.limit:

@@ -58,7 +58,7 @@ def decode(path: str | Path, limit: int = 10**9) -> np.ndarray:
     return i420(luma[:, :h], uv)
 
 
-@lru_cache(maxsize=64)
+@lru_cache(maxsize=512)
 def _still(path: Path) -> torch.Tensor:
     """A still as limited-range BT.709 planes at full resolution: float [3,H,W]."""
     rgb = cv2.imread(str(path))[..., ::-1].astype(np.float32)
@@ -145,6 +145,7 @@ def _from_clips(rng: np.random.Generator, clips: list[Path]) -> tuple[np.ndarray
 def clean_sequence(seed: int, pack: Path) -> np.ndarray:
     """The clean sequence of a seed: uint8 I420 [LENGTH, 3*SIZE/2, SIZE]."""
     torch.set_num_threads(1)
+    cv2.setNumThreads(1)
     rng = np.random.default_rng(seed)
     if rng.random() < 0.35:
         y, uv = _from_clips(rng, sorted((pack / "clips").glob("*.mp4")))
