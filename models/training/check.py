@@ -1,6 +1,6 @@
 """Contract checks on the shipped graphs: exact at strength 0 and at reset, sizes, cuts, extremes, trails.
 
-    python check.py --models ..
+    python check.py --models .. --name base
 """
 
 from __future__ import annotations
@@ -42,26 +42,34 @@ def psnr(a: np.ndarray, b: np.ndarray) -> float:
 def main() -> None:
     a = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     a.add_argument("--models", type=Path, default=Path(".."))
+    a.add_argument("--name", default="lite")
     o = a.parse_args()
-    lite, smoother = Restorer(o.models / "lite"), session(o.models / "smoother" / "weights.onnx")
+    model, smoother = Restorer(o.models / o.name), session(o.models / "smoother" / "weights.onnx")
     rng = np.random.default_rng(0)
     for h, w in [(16, 16), (72, 104), (360, 640), (264, 1000)]:
         random = rng.integers(0, 256, (3, h * 3 // 2, w), dtype=np.uint8)
-        assert np.array_equal(np.stack(lite.clip(random, 0.0)[0]), random), "lite at strength 0"
+        restored = np.stack(model.clip(random, 0.0)[0])
+        assert np.array_equal(restored, random[: len(restored)]), f"{o.name} at strength 0"
         assert np.array_equal(run_smoother(smoother, random[0], random[1], 0.0), random[0]), "smoother at strength 0"
         assert np.array_equal(run_smoother(smoother, random[0], random[1], 1.0, 1.0), random[0]), "smoother at reset"
     print("strength 0 and reset: exact at four sizes")
+    if "half" in model.manifest:
+        noisy = scene(96, 160, 8, 1, 2.0, noise=11.5)
+        pairs = zip(model.clip(noisy)[0], Restorer(o.models / o.name, half=True).clip(noisy)[0])
+        steps = max(int(np.abs(a.astype(int) - b).max()) for a, b in pairs)
+        print(f"half precision: at most {steps} steps from single")
+        assert steps <= 1
     for value in (16, 128, 235, 255):
         flat = np.full((20, 540, 640), 128, np.uint8)
         flat[:, :360] = value
-        change = np.abs(np.stack(lite.clip(flat)[0]).astype(int) - flat)[:, :360]
+        change = np.abs(np.stack(model.clip(flat)[0]).astype(int) - flat[0])[:, :360]
         print(f"flat luma {value}: changes by at most {change[:, 40:-40, 40:-40].max()}, at the picture's border {change.max()}")
     clean, noisy = scene(360, 640, 24, 1, 2.0), scene(360, 640, 24, 1, 2.0, noise=11.5)
-    out = np.stack(lite.clip(noisy)[0])
-    print(f"synthetic, noise 11.5: {psnr(noisy[8:, :360], clean[8:, :360]):.2f} -> {psnr(out[8:, :360], clean[8:, :360]):.2f} dB")
+    out = np.stack(model.clip(noisy)[0])
+    print(f"synthetic, noise 11.5: {psnr(noisy[8:, :360], clean[8:, :360]):.2f} -> {psnr(out[8:, :360], clean[8 : len(out), :360]):.2f} dB")
     other, target = scene(360, 640, 12, 5, noise=11.5), scene(360, 640, 1, 5)[0]
-    cut = lite.clip(np.concatenate([noisy[:12], other]))[0][12]
-    cold = lite.clip(other)[0][0]
+    cut = model.clip(np.concatenate([noisy[:12], other]))[0][12]
+    cold = model.clip(other)[0][0]
     print(f"first frame after a cut: {psnr(cut[:360], target[:360]):.2f} dB, cold start {psnr(cold[:360], target[:360]):.2f} dB")
     still = scene(360, 640, 24, 1, noise=0.6)
     steady = [still[0]]

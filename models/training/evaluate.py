@@ -48,23 +48,25 @@ def pad(frame: np.ndarray, alignment: int) -> np.ndarray:
 
 
 class Restorer:
-    """Runs a restorer as the gateway does: the window, the state, the padding. Gives luma only."""
+    """Runs a restorer as the gateway does: the window, the state, the padding; `half`: its half precision graph."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, half: bool = False) -> None:
         self.manifest = json.loads((folder / "model.json").read_text())
-        self.run = session(folder / self.manifest["file"])
+        self.run = session(folder / (self.manifest["half"] if half else self.manifest)["file"])
+        self.float = np.float16 if half else np.float32
 
     def clip(self, frames: np.ndarray, strength: float = 1.0) -> tuple[list[np.ndarray], float]:
-        """Restored I420 frames at padded size, and the median milliseconds a run took."""
-        past, state, out, spent = self.manifest["window"]["past"], None, [], []
+        """Restored I420 frames at padded size, none for the last ones of a window with lookahead, and the median
+        milliseconds a run took."""
+        past, future, state, out, spent = *self.manifest["window"].values(), None, [], []
         padded = [pad(f, self.manifest["alignment"]) for f in frames]
-        for i in range(len(padded)):
-            feed = {f"frame_{k}": padded[max(0, i - past + k)][None, None] for k in range(past + 1)}
+        for i in range(len(padded) - future):
+            feed = {f"frame_{k}": padded[max(0, i - past + k)][None, None] for k in range(past + 1 + future)}
             feed["strength"] = np.array([strength], np.float32)
             for s in self.manifest["state"]:
                 rows, width = padded[i].shape
                 shape = (1, s["channels"], rows * 2 // 3 // s["divisor"], width // s["divisor"])
-                feed[s["input"]] = np.zeros(shape, np.float32) if state is None else state
+                feed[s["input"]] = np.zeros(shape, self.float) if state is None else state
             began = time.perf_counter()
             result = self.run.run(None, feed)
             spent.append(time.perf_counter() - began)
@@ -117,9 +119,12 @@ def main() -> None:
         clean = read(o.work / f"{clip.stem}.ref.mkv", o.frames)
         h, w = clean.shape[1] * 2 // 3, clean.shape[2]
         clean = clean[:, :h]
+        future = model.manifest["window"]["future"]
+        clean = clean[: len(clean) - future]
         for condition in o.conditions:
             degraded = read(o.work / f"{clip.stem}.{condition}.mkv", o.frames)
             restored, ms = model.clip(degraded)
+            degraded = degraded[: len(clean)]
             luma = np.stack([f[:h, :w] for f in restored])
             row = [psnr(degraded[:, :h], clean), psnr(luma, clean), flicker(degraded[:, :h], clean), flicker(luma, clean), ms]
             if smoother:

@@ -14,23 +14,27 @@ const LARGE: Size = { width: 640, height: 384 };
 const FULL: Size = { width: 1920, height: 1088 };
 /** ms of a small picture up to which the full one is tried. */
 const QUICK = 4;
+/** ms of a small picture from which a model is too slow for any camera: how slow exactly is not worth the wait. */
+const HOPELESS = 60;
 const WARM_UP = 2;
 const RUNS = 7;
 
 /**
  * Times one restored and smoothed frame, from host memory to host memory, at two sizes and fits a line through them:
- * cost grows with the picture. Takes about 20 runs; the fastest of each size counts, since whatever else runs on this
- * machine only adds time.
+ * cost grows with the picture. Takes about 25 runs, few for a slow model; the fastest of each size counts, since
+ * whatever else runs on this machine only adds time.
  */
 export async function measureSpeed(
   graph: RestorerGraph,
   smoother: SmootherGraph | undefined,
 ): Promise<ModelSpeed> {
-  const small = await fastestFrame(graph, smoother, SMALL);
+  const megapixels = ({ width, height }: Size) => (width * height) / 1e6;
+  const first = await fastestFrame(graph, smoother, SMALL, 2);
+  if (first > HOPELESS) return { fixed: 0, perMegapixel: first / megapixels(SMALL) };
+  const small = Math.min(first, await fastestFrame(graph, smoother, SMALL));
   const full = graph.device.provider !== 'cpu' && small < QUICK;
   const size = full ? FULL : LARGE;
   const large = await fastestFrame(graph, smoother, size);
-  const megapixels = ({ width, height }: Size) => (width * height) / 1e6;
   const perMegapixel = Math.max(0, (large - small) / (megapixels(size) - megapixels(SMALL)));
   return { fixed: Math.max(0, small - perMegapixel * megapixels(SMALL)), perMegapixel };
 }
