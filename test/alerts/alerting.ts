@@ -95,7 +95,7 @@ export async function startAlerting(gatewayPort: number, speed: number): Promise
 }
 
 /** Starts the first of these programs that is installed and waits until it says it is ready. */
-async function startServer(names: string[], port: number, args: string[]): Promise<AsyncDisposable> {
+export async function startServer(names: string[], port: number, args: string[]): Promise<AsyncDisposable> {
   for (const name of names) {
     const child = spawn(name, args, { stdio: ['ignore', 'ignore', 'pipe'] });
     let log = '';

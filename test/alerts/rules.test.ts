@@ -7,6 +7,9 @@ import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { parse } from 'yaml';
 import { PROMETHEUS_CONFIG, readRules, rulesOf } from '../support/alert-rules.ts';
+import { temporaryDirectory } from '../support/ffmpeg.ts';
+import { freePort } from '../support/ports.ts';
+import { startServer } from './alerting.ts';
 
 const path = (name: string) => fileURLToPath(new URL(name, import.meta.url));
 const run = promisify(execFile);
@@ -51,25 +54,52 @@ describe('Prometheus rules', () => {
 });
 
 describe('the compose file for monitoring', () => {
-  it('mounts what there is, where the services look for it', () => {
-    const root = path('../../');
-    const { services } = parse(readFileSync(`${root}config/compose.monitoring.yml`, 'utf8')) as {
-      services: Record<string, { command?: string[]; volumes: string[] }>;
-    };
-    const mounted = (service: string, file: string): string => {
-      const volume = services[service]?.volumes.find((volume) => file.startsWith(`${volume.split(':')[1]}/`));
-      const [from, to] = (volume ?? '').split(':');
-      return join(root, from!, file.slice(to!.length));
-    };
-    for (const service of ['prometheus', 'alertmanager']) {
-      const flag = services[service]?.command?.find((argument) => argument.startsWith('--config.file='));
-      assert.ok(existsSync(mounted(service, flag!.split('=')[1]!)), service);
+  const root = path('../../');
+  const { services } = parse(readFileSync(`${root}config/compose.monitoring.yml`, 'utf8')) as {
+    services: Record<string, { command?: string[]; volumes: string[] }>;
+  };
+  /** Where a path inside a container is on this host; volumes without a directory of their own are in `volumes`. */
+  const outside = (service: string, file: string, volumes = '/nowhere'): string => {
+    const mount = services[service]!.volumes.map((volume) => volume.split(':')).find(
+      ([, to]) => file === to || file.startsWith(`${to}/`),
+    );
+    const [from, to] = mount ?? assert.fail(`${service} has no ${file}`);
+    return join(from!.startsWith('.') ? join(root, from!) : join(volumes, from!), file.slice(to!.length));
+  };
+
+  it('starts Prometheus and Alertmanager as they are, but for the ports and what containers mount', async () => {
+    await using volumes = await temporaryDirectory();
+    for (const [service, names] of [
+      ['prometheus', ['prometheus']],
+      ['alertmanager', ['prometheus-alertmanager', 'alertmanager']],
+    ] as const) {
+      const port = await freePort();
+      const args = services[service]!.command!.map((argument) =>
+        argument
+          .replace(/=(\/.+)$/, (_, file: string) => `=${outside(service, file, volumes.path)}`)
+          .replace(/(?<=127\.0\.0\.1:)\d+$/, String(port)),
+      );
+      await using _server = await startServer([...names], port, args);
+      if (service !== 'prometheus') continue;
+      const { data } = (await (await fetch(`http://127.0.0.1:${port}/api/v1/rules`)).json()) as {
+        data: { groups: { rules: { name: string }[] }[] };
+      };
+      const loaded = new Set(data.groups.flatMap(({ rules }) => rules.map(({ name }) => name)));
+      for (const { alert } of alerts) assert.ok(loaded.has(alert!), alert);
     }
-    assert.ok(existsSync(mounted('grafana', '/etc/grafana/provisioning/datasources/prometheus.yml')));
-    const provider = parse(
-      readFileSync(mounted('grafana', '/etc/grafana/provisioning/dashboards/clearway.yml'), 'utf8'),
+  });
+
+  it('puts data source and dashboard where Grafana looks for them', () => {
+    const provisioning = '/etc/grafana/provisioning';
+    assert.ok(existsSync(outside('grafana', `${provisioning}/datasources/prometheus.yml`)));
+    const { providers } = parse(
+      readFileSync(outside('grafana', `${provisioning}/dashboards/clearway.yml`), 'utf8'),
     ) as { providers: { options: { path: string } }[] };
-    assert.ok(existsSync(mounted('grafana', `${provider.providers[0]!.options.path}/clearway.json`)));
+    // The dashboards' mount lies inside the volume's.
+    const inner = services.grafana!.volumes.find((volume) =>
+      volume.includes(`:${providers[0]!.options.path}:`),
+    );
+    assert.ok(inner && existsSync(join(root, inner.split(':')[0]!, 'clearway.json')));
   });
 });
 
