@@ -152,7 +152,10 @@ export class RestorerClient extends EventEmitter<RestorerEvents> {
     this.provider = undefined;
     if (performance.now() - this.startedAt > SOUND) this.restartAfter = RESTART_FIRST;
     this.restarts++;
-    this.logger.error({ cause, restartInMs: this.restartAfter }, 'restorer died');
+    this.logger.error(
+      { cause, device: this.options.device, restartInMs: this.restartAfter },
+      'restorer died',
+    );
     this.emit('down', cause);
     this.restart = setTimeout(() => this.start(), this.restartAfter);
     this.restartAfter = Math.min(this.restartAfter * 2, RESTART_MOST);

@@ -46,11 +46,17 @@ export function cpuSecondsFine(pid: number, thread?: number): number {
   }
 }
 
-/** Mean of some figures, and the half width of its 95 % confidence interval. */
-export function meanOf(values: number[]): { mean: number; within: number } {
-  const mean = values.reduce((sum, value) => sum + value, 0) / values.length;
-  const variance = values.reduce((sum, value) => sum + (value - mean) ** 2, 0) / (values.length - 1);
-  return { mean, within: 1.96 * Math.sqrt(variance / values.length) };
+/** Median of some figures, and its 95 % confidence interval whatever their distribution (order statistics). */
+export function medianOf(values: number[]): { median: number; from: number; to: number } {
+  const sorted = values.toSorted((a, b) => a - b);
+  const half = (1.96 * Math.sqrt(values.length)) / 2;
+  const at = (rank: number) => sorted[Math.min(sorted.length - 1, Math.max(0, rank))]!;
+  const middle = (values.length - 1) / 2;
+  return {
+    median: quantile(values, 0.5),
+    from: at(Math.floor(middle - half)),
+    to: at(Math.ceil(middle + half)),
+  };
 }
 
 /** Least-squares slope of y over x, and its standard error. */

@@ -45,6 +45,8 @@ function latencyRow(label: string, name: string): LatencyRow {
 /** Where a frame's time goes: every stage, the gateway as a whole, and this very screen. */
 export class LatencyPanel {
   readonly element: HTMLElement;
+  /** From capture to arrival, where the camera says when it takes its pictures. */
+  readonly #camera = latencyRow('Camera', 'capture');
   readonly #stages = STAGES.map((stage) => ({ stage, row: latencyRow(STAGE_WORDS[stage], stage) }));
   readonly #total = latencyRow('In the gateway', 'total');
   readonly #glass = latencyRow('To this screen', 'glass');
@@ -64,7 +66,7 @@ export class LatencyPanel {
         'table',
         {},
         h('thead', {}, h('tr', {}, ...head)),
-        h('tbody', {}, ...this.#stages.map(({ row }) => row.element)),
+        h('tbody', {}, this.#camera.element, ...this.#stages.map(({ row }) => row.element)),
         h('tbody', { class: 'totals' }, this.#total.element, this.#glass.element),
       ),
       this.#history.element,
@@ -74,15 +76,14 @@ export class LatencyPanel {
 
   update(status: StreamStatus, glass: GlassSummary | undefined, uncertainty: number | undefined): void {
     const latency = hasPicture(status) ? status.latency : undefined;
-    const longest = Math.max(1, ...STAGES.map((stage) => latency?.[stage]?.p95 ?? 0));
-    for (const { stage, row } of this.#stages) row.set(latency?.[stage], longest);
-    const whole = Math.max(1, latency?.total?.p95 ?? 0, glass?.p95 ?? 0);
-    this.#total.set(latency?.total, whole);
     const lead = status.input?.captureLead;
-    this.#glass.set(
-      glass && { ...glass, p50: glass.p50 + (lead ?? 0), p95: glass.p95 + (lead ?? 0) },
-      whole + (lead ?? 0),
-    );
+    const longest = Math.max(1, lead ?? 0, ...STAGES.map((stage) => latency?.[stage]?.p95 ?? 0));
+    this.#camera.element.hidden = lead === undefined;
+    this.#camera.set(lead === undefined ? undefined : { p50: lead, p95: lead }, longest);
+    for (const { stage, row } of this.#stages) row.set(latency?.[stage], longest);
+    const whole = Math.max(1, latency?.total?.p95 ?? 0, (glass?.p95 ?? 0) + (lead ?? 0));
+    this.#total.set(latency?.total, whole);
+    this.#glass.set(glass && { ...glass, p50: glass.p50 + (lead ?? 0), p95: glass.p95 + (lead ?? 0) }, whole);
     if (status !== this.#seen) {
       this.#seen = status;
       this.#history.add(latency?.total?.p95);
