@@ -1,3 +1,4 @@
+import type { JobStatus } from '../contracts/jobs.ts';
 import { cameraView } from './camera/camera.ts';
 import { ApiError, api, type Session } from './core/api.ts';
 import type { Context, View } from './core/context.ts';
@@ -14,22 +15,14 @@ import { wallView } from './wall/wall.ts';
 
 const store = new Store();
 const jobs = new Jobs();
-const uploads = new Uploads({
-  accepted(job) {
-    jobs.put(job);
-    shell.toast(
-      job.state === 'done'
-        ? `${job.name} was restored like this before: here it is.`
-        : `${job.name} is on its way.`,
-    );
-  },
-  signedOut: () => void checkSession(),
-});
+const uploads = new Uploads({ accepted, signedOut: () => void checkSession() });
 const shell = new Shell(document.getElementById('app')!);
 const events = new Events({
   event: (event) => {
+    const before = event.type === 'job' ? jobs.get(event.job.id)?.state : undefined;
     store.apply(event);
     jobs.apply(event);
+    if (event.type === 'job' && before === 'running' && event.job.state !== before) ended(event.job);
   },
   connected: (connected) => {
     store.setConnected(connected);
@@ -39,13 +32,35 @@ const events = new Events({
   },
 });
 
+/** The gateway took a file. */
+function accepted(job: JobStatus): void {
+  jobs.put(job);
+  shell.toast(
+    job.state === 'done'
+      ? `${job.name} was restored like this before: here it is.`
+      : `${job.name} is on its way.`,
+  );
+}
+
+/** A job's end is said whatever view is open. */
+function ended({ name, state }: JobStatus): void {
+  if (state === 'done') shell.toast(`${name} is restored.`);
+  if (state === 'failed') shell.toast(`${name} could not be restored.`, 'error');
+}
+
 let view: View | undefined;
 let session: Session = { auth: false };
+
+jobs.watch(
+  () => shell.setWorking(jobs.list().filter(({ state }) => state === 'running').length),
+  new AbortController().signal,
+);
 
 const context = (): Context => ({
   store,
   jobs,
   uploads,
+  accepted,
   events,
   session,
   navigate,

@@ -10,9 +10,16 @@ const LOST_AFTER_MS = 1_200;
 /** The frame around every view: wordmark, connection, theme, who is signed in, and brief messages. */
 export class Shell {
   readonly #main = h('main', { id: 'main', tabindex: -1 });
+  readonly #running = h('b');
+  readonly #working = h(
+    'span',
+    { class: 'working', hidden: true },
+    this.#running,
+    h('span', { class: 'sr' }, ' being restored'),
+  );
   readonly #places = {
     cameras: h('a', { href: '/' }, 'Cameras'),
-    files: h('a', { href: '/files' }, 'Files'),
+    files: h('a', { href: '/files' }, 'Files', this.#working),
   };
   readonly #nav = h('nav', { class: 'places', 'aria-label': 'Main' }, ...Object.values(this.#places));
   readonly #link = h('span', { class: 'link-state', 'data-up': 'wait' });
@@ -64,6 +71,13 @@ export class Shell {
       if (name === place) link.setAttribute('aria-current', 'page');
       else link.removeAttribute('aria-current');
     }
+  }
+
+  /** Shows beside Files that some are being restored. */
+  setWorking(running: number): void {
+    this.#working.hidden = running === 0;
+    this.#working.title = `${running} being restored`;
+    setText(this.#running, String(running));
   }
 
   setUser(session: Session, signOut: () => void): void {

@@ -96,6 +96,41 @@ test('what cannot be taken is refused before it is sent', limit, async () => {
   await page.close();
 });
 
+test('an address is fetched by the gateway, or refused beside the field', limit, async () => {
+  const { gateway } = site;
+  gateway.refuse.set('GET /restore/jobs', {
+    status: 200,
+    body: { jobs: [], limits: { ...LIMITS, urls: true } },
+  });
+  gateway.refuse.set('POST /restore/video', {
+    status: 400,
+    body: { code: 'CLEARWAY_URL_REFUSED', detail: 'it is on a host that is not in jobs.allowedHosts.' },
+  });
+  const { page } = await site.open('/files');
+  const field = page.getByLabel('Address of a video');
+  await field.fill('media.example/gate.mp4');
+  await field.press('Enter');
+  await page.getByText('Write the whole address').waitFor();
+  await field.fill('https://media.example/gate.mp4');
+  await field.press('Enter');
+  await page.getByText('It is on a host that is not in jobs.allowedHosts.').waitFor();
+  assert.deepEqual(await complaintsOf(page), []);
+  gateway.refuse.set('POST /restore/video', { status: 202, body: { ...job('gate.mp4') } });
+  await field.press('Enter');
+  await page.getByText('gate.mp4 is on its way.').waitFor();
+  await page.locator('.file', { hasText: 'gate.mp4' }).waitFor();
+  assert.equal(await field.inputValue(), '');
+
+  // Elsewhere, too, it is said what runs and what is done.
+  await page.getByRole('link', { name: 'Cameras', exact: true }).click();
+  gateway.broadcast({ type: 'job', job: job('gate.mp4', { state: 'running' }) });
+  await page.getByRole('link', { name: 'Files 1 being restored' }).waitFor();
+  gateway.broadcast({ type: 'job', job: job('gate.mp4', { state: 'done' }) });
+  await page.getByText('gate.mp4 is restored.').waitFor();
+  await page.getByRole('link', { name: 'Files', exact: true }).waitFor();
+  await page.close();
+});
+
 test('settings are remembered, and a codec brings its own quality', limit, async () => {
   const { page } = await site.open('/files');
   await page.getByLabel('Resolution').selectOption('1080p');

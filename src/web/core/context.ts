@@ -1,3 +1,4 @@
+import type { JobStatus } from '../../contracts/jobs.ts';
 import type { Jobs } from '../files/jobs.ts';
 import type { Uploads } from '../files/uploads.ts';
 import type { Session } from './api.ts';
@@ -9,6 +10,8 @@ export interface Context {
   store: Store;
   jobs: Jobs;
   uploads: Uploads;
+  /** The gateway took a file: shows and says so. */
+  accepted(job: JobStatus): void;
   events: Events;
   session: Session;
   navigate(path: string): void;

@@ -24,7 +24,9 @@ export function causeOf(status: StreamStatus, now = Date.now()): string {
   return `${sentence(said)} Next try in ${seconds} s.`;
 }
 
-const capital = (text: string): string => text.charAt(0).toUpperCase() + text.slice(1);
+/** Words begin with a capital; addresses and file names stay as they are. */
+const capital = (text: string): string =>
+  text.replace(/^[a-z]+(?=[\s,;.]|$)/, (word) => word.charAt(0).toUpperCase() + word.slice(1));
 
 /** What the gateway says, as a sentence. */
 export const sentence = (text: string): string =>

@@ -6,7 +6,7 @@ import { icon } from '../core/icons.ts';
 import { sentence } from '../core/state.ts';
 import { CompareStage } from './compare-stage.ts';
 import { jobFacts } from './facts.ts';
-import { downloadLink, ProgressBar, sureButton } from './row.ts';
+import { downloadLink, originalPicture, ProgressBar, sureButton } from './row.ts';
 import { jobLine, orderLine, share } from './words.ts';
 
 /** One file: how far it is and, once restored, the original and the result compared frame by frame. */
@@ -124,7 +124,14 @@ export function compareView(context: Context, id: string): View {
     } else {
       side.replaceChildren();
       main.replaceChildren(
-        h('div', { class: 'empty under-way' }, waiting.figure, waiting.bar.element, waiting.line),
+        h(
+          'div',
+          { class: 'empty under-way' },
+          originalPicture(job),
+          waiting.figure,
+          waiting.bar.element,
+          waiting.line,
+        ),
       );
     }
   };

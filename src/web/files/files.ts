@@ -7,6 +7,7 @@ import { sentence } from '../core/state.ts';
 import { DropZone } from './drop-zone.ts';
 import { JobRow, SendingRow } from './row.ts';
 import { Settings } from './settings.ts';
+import { UrlForm } from './url-form.ts';
 import { share } from './words.ts';
 
 function summary(jobs: readonly JobStatus[]): string {
@@ -44,13 +45,14 @@ export function filesView(context: Context): View {
     if (service.kind !== 'on') return;
     for (const file of files) uploads.add(file, settings.choices, service.limits.maxUpload);
   };
+  const urls = new UrlForm(context, () => settings.choices, context.accepted);
   const zone = new DropZone({ files: add, odd: (why) => context.toast(why, 'error') });
   const element = h(
     'div',
     { class: 'files' },
     h('div', { class: 'wall-head' }, title, head),
     message,
-    zone.element,
+    h('div', { class: 'adding' }, zone.element, urls.element),
     h('div', { class: 'side' }, settings.element),
     list,
   );
@@ -90,6 +92,7 @@ export function filesView(context: Context): View {
     element.dataset.stale = String(!store.connected && store.loaded);
     element.dataset.busy = String(known.length + under.length > 0);
     zone.element.hidden = !on;
+    urls.element.hidden = !(on && service.limits.urls);
     settings.element.hidden = !on;
     if (on) {
       const { maxUpload, maxDuration } = service.limits;

@@ -217,26 +217,35 @@ export class JobRow extends Row {
     });
   }
 
-  /** A frame of the result, or of the original while it is worked on, where this browser plays it. */
-  #showPicture({ state, urls, result }: JobStatus): void {
-    const middle = Math.floor((result?.frames ?? 0) / 2);
-    const url =
-      state === 'done'
-        ? `${urls.frames}/${middle}?rendition=restored`
-        : state === 'running'
-          ? `${urls.video}?rendition=source`
-          : '';
-    if (url === this.#picture) return;
-    this.#picture = url;
+  /** A frame of the result, or of the original while it is worked on. */
+  #showPicture(job: JobStatus): void {
+    const { state, urls, result } = job;
+    const kind = state === 'done' || state === 'running' ? state : '';
+    if (kind === this.#picture) return;
+    this.#picture = kind;
     this.thumb.replaceChildren(icon('film'));
-    if (url === '') return;
-    const picture =
-      state === 'done'
-        ? h('img', { alt: '', loading: 'lazy', decoding: 'async', src: url })
-        : h('video', { muted: true, playsinline: true, preload: 'metadata', src: `${url}#t=0.5` });
-    picture.addEventListener('error', () => picture.remove());
-    this.thumb.append(picture);
+    if (kind === 'running') this.thumb.append(originalPicture(job));
+    if (kind !== 'done') return;
+    const src = `${urls.frames}/${Math.floor((result?.frames ?? 0) / 2)}?rendition=restored`;
+    const image = h('img', { alt: '', loading: 'lazy', decoding: 'async', src });
+    image.addEventListener('error', () => image.remove());
+    this.thumb.append(image);
   }
+}
+
+/** A still of the original, where this browser plays it; otherwise it takes itself away. */
+export function originalPicture({ urls }: JobStatus): HTMLVideoElement {
+  const src = `${urls.video}?rendition=source#t=0.5`;
+  const video = h('video', {
+    muted: true,
+    playsinline: true,
+    preload: 'metadata',
+    tabindex: -1,
+    'aria-hidden': 'true',
+    src,
+  });
+  video.addEventListener('error', () => video.remove());
+  return video;
 }
 
 /** Saves the result, under the name of the original. */
