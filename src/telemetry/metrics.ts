@@ -164,7 +164,7 @@ export class Metrics {
   ]);
   readonly jobs = this.gauge(
     'jobs',
-    'Files to restore by state: queued, running, and those kept: done, failed, cancelled',
+    'Files to restore by state: queued, running, and those kept: done, failed, cancelled; gateways that share a queue all say the same',
     ['state'],
   );
   readonly jobRequests = this.counter(
