@@ -90,7 +90,11 @@ export async function claimUpload(jobs: Jobs, identity: Identity, id: string): P
       { status: 409 },
     );
   }
-  const received = await jobs.claim(storage!.path, metadata?.filename ?? metadata?.name ?? '');
+  const name = metadata?.filename ?? metadata?.name ?? '';
+  const received = await jobs.claim(storage!.path, name).catch((error: NodeJS.ErrnoException) => {
+    // Another request was faster.
+    throw error.code === 'ENOENT' ? notFound() : error;
+  });
   await store.configstore.delete(id);
   return received;
 }
@@ -99,7 +103,11 @@ export async function claimUpload(jobs: Jobs, identity: Identity, id: string): P
 async function requireUpload(store: UploadStore, identity: Identity, id: string) {
   const upload = ID.test(id) ? await store.getUpload(id).catch(() => undefined) : undefined;
   if (upload && maySee(identity, { owner: upload.metadata?.owner ?? '' })) return upload;
-  throw new ClearwayError('CLEARWAY_UPLOAD_NOT_FOUND', 'There is no such upload; it may have expired.', {
+  throw notFound();
+}
+
+function notFound(): ClearwayError {
+  return new ClearwayError('CLEARWAY_UPLOAD_NOT_FOUND', 'There is no such upload; it may have expired.', {
     status: 404,
   });
 }
