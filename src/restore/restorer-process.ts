@@ -57,7 +57,7 @@ const inference = new Inference(options, fail, (provider) => send({ t: 'trying',
 const accelerator = await inference.ready;
 const cost = new RunningCost(accelerator.speeds);
 const admission = new Admission(() => inference.load);
-const files = new FileWork({ inference, accelerator }, (event) => {
+const files = new FileWork({ inference, accelerator, live: () => pipelines.size > 0 }, (event) => {
   if (process.connected) process.send!(event satisfies FileEvent);
 });
 const cores = availableParallelism();

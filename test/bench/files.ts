@@ -33,7 +33,7 @@ const lite = { ...SETTINGS, model: 'lite', smoothing: 0.5 };
 
 const scenarios: Record<string, () => Promise<void>> = {
   async priority() {
-    const clip = await renderClip(join(directory, 'clip.mp4'), { size: '1280x720', seconds: 600 });
+    const clip = await renderClip(join(directory, 'clip.mp4'), { size: '1280x720', seconds: 60 });
     await using camera = await startRtspCamera({ width: 640, height: 360, rate: 25, bitrate: 600 });
     const config = join(directory, 'clearway.yml');
     const [http, rtmp] = [await freePort(), await freePort()];

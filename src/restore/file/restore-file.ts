@@ -21,12 +21,14 @@ const LARGEST_TILE = 2_200_000;
 /** ... and at least, as far as the time a tile takes decides: most of a smaller one would be halo. */
 const SMALLEST_TILE = 160_000;
 /** What one tile may take where a live frame may have to wait for it, and where none is, ms. */
-const LIVE_WAIT = 10;
+const LIVE_WAIT = 20;
 const LONGEST = 500;
 
 export interface RestoringParts {
   inference: Inference;
   accelerator: Accelerator;
+  /** Whether there are streams whose frames must not wait. */
+  live(): boolean;
 }
 
 export interface RestoringOptions {
@@ -41,7 +43,7 @@ export interface RestoringOptions {
  */
 export async function restoreFile(
   { input, output, settings }: FileRequest,
-  { inference, accelerator }: RestoringParts,
+  { inference, accelerator, live }: RestoringParts,
   { signal, onProgress }: RestoringOptions,
 ): Promise<FileResult> {
   onProgress({ stage: 'probing', frames: 0, total: undefined, fps: 0, left: undefined });
@@ -117,7 +119,7 @@ export async function restoreFile(
       return Math.min(LARGEST_TILE, Math.max(SMALLEST_TILE, samples));
     };
     return new PictureRestorer(inference, name, future, how, picture, () =>
-      within(inference.load > 0 ? LIVE_WAIT : LONGEST),
+      within(live() ? LIVE_WAIT : LONGEST),
     );
   }
 }
