@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { readFile, writeFile } from 'node:fs/promises';
+import { readFile, rm, writeFile } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import { after, before, test } from 'node:test';
 import type { Page } from 'playwright-core';
@@ -65,6 +65,18 @@ async function drop(page: Page, file: string): Promise<void> {
 }
 
 const row = (page: Page, name: string) => page.locator('.file', { hasText: name });
+
+/** Bounds what the page sends, in bytes a second; -1 takes the bound away. */
+async function slowDown(page: Page, uploadThroughput: number): Promise<void> {
+  const network = await page.context().newCDPSession(page);
+  await network.send('Network.enable');
+  await network.send('Network.emulateNetworkConditions', {
+    offline: false,
+    latency: 0,
+    downloadThroughput: -1,
+    uploadThroughput,
+  });
+}
 
 /** Remembers every line a row says from now on. */
 async function listen(page: Page): Promise<() => Promise<string[]>> {
@@ -278,16 +290,7 @@ test(
   async () => {
     await renderNumbered(path('raw.avi'), { seconds: 12, options: ['-c:v', 'rawvideo'] });
     await withPage('/files', async (page) => {
-      const network = await page.context().newCDPSession(page);
-      await network.send('Network.enable');
-      const throttle = (uploadThroughput: number) =>
-        network.send('Network.emulateNetworkConditions', {
-          offline: false,
-          latency: 0,
-          downloadThroughput: -1,
-          uploadThroughput,
-        });
-      await throttle(400_000);
+      await slowDown(page, 200_000);
       const offsets: number[] = [];
       page.on('request', (request) => {
         if (request.method() === 'PATCH') offsets.push(Number(request.headers()['upload-offset']));
@@ -312,7 +315,7 @@ test(
       page.once('dialog', (dialog) => void dialog.accept());
       await page.reload();
       const before = offsets.length;
-      await throttle(-1);
+      await slowDown(page, -1);
       await drop(page, path('raw.avi'));
       await row(page, 'raw.avi').getByRole('link', { name: 'Compare' }).waitFor();
       assert.ok(
@@ -322,3 +325,19 @@ test(
     });
   },
 );
+
+test('a file that goes away while it is sent is said to be gone', TIMEOUT, async () => {
+  const file = await renderNumbered(path('gone.avi'), { seconds: 6, options: ['-c:v', 'rawvideo'] });
+  await withPage('/files', async (page) => {
+    await slowDown(page, 200_000);
+    await page.getByRole('button', { name: 'Choose videos' }).waitFor();
+    await page.getByLabel('Videos to restore').setInputFiles(file);
+    const line = row(page, 'gone.avi').locator('.file-line');
+    await line.filter({ hasText: /^Sending [1-9]\d\d KB/ }).waitFor();
+    await page.getByRole('button', { name: 'Pause: gone.avi' }).click();
+    await rm(file);
+    await page.getByRole('button', { name: 'Go on: gone.avi' }).click();
+    await line.filter({ hasText: 'it was moved or changed' }).waitFor();
+    await page.getByRole('button', { name: 'Dismiss: gone.avi' }).click();
+  });
+});

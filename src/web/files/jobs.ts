@@ -35,7 +35,7 @@ export class Jobs {
     try {
       const { jobs, limits } = await api.jobs();
       this.#service = { kind: 'on', limits };
-      this.#replace(jobs);
+      this.#replace(jobs.map((job) => this.#newer(job)));
     } catch (error) {
       if (!(error instanceof ApiError) || ![403, 404].includes(error.status)) throw error;
       this.#service = { kind: 'off', why: error.message };
@@ -50,15 +50,18 @@ export class Jobs {
   }
 
   put(job: JobStatus): void {
-    const known = this.#jobs.get(job.id);
-    // An answer may arrive after the event that overtook it.
-    if (known && isOver(known) && !isOver(job) && known.created === job.created) return;
-    this.#jobs.set(job.id, job);
+    this.#jobs.set(job.id, this.#newer(job));
     this.#changed();
   }
 
   drop(id: string): void {
     if (this.#jobs.delete(id)) this.#changed();
+  }
+
+  /** An answer may arrive after the event that overtook it: what is over stays over. */
+  #newer(job: JobStatus): JobStatus {
+    const known = this.#jobs.get(job.id);
+    return known && isOver(known) && !isOver(job) && known.created === job.created ? known : job;
   }
 
   /** Forgets everything, as for another person. */

@@ -1,4 +1,4 @@
-import { request } from '../core/api.ts';
+import { ApiError, request } from '../core/api.ts';
 import type { Pair, Side } from './pair-picture.ts';
 
 /** Bytes of decoded pictures that are kept. */
@@ -76,9 +76,7 @@ export class Reel {
 
   #fetch(frame: number, side: Side): Picture {
     const abort = new AbortController();
-    const bitmap = request(`${this.#url}/${frame}?rendition=${side}`, { signal: abort.signal })
-      .then((response) => response.blob())
-      .then((blob) => createImageBitmap(blob));
+    const bitmap = load(`${this.#url}/${frame}?rendition=${side}`, abort.signal);
     return { frame, under: true, abort, bitmap };
   }
 
@@ -94,5 +92,18 @@ export class Reel {
     this.#pictures.delete(key);
     picture?.abort.abort();
     picture?.bitmap.then((bitmap) => bitmap.close()).catch(() => undefined);
+  }
+}
+
+/** Waits where the gateway asks to, as when many frames are fetched at once. */
+async function load(url: string, signal: AbortSignal): Promise<ImageBitmap> {
+  for (;;) {
+    try {
+      const response = await request(url, { signal });
+      return await createImageBitmap(await response.blob());
+    } catch (error) {
+      if (!(error instanceof ApiError) || error.status !== 429) throw error;
+      await new Promise((resolve) => setTimeout(resolve, (error.retryAfter ?? 1) * 1000));
+    }
   }
 }

@@ -82,12 +82,25 @@ export class Upload {
         const status = error.originalResponse?.getStatus() ?? 0;
         // 409 and 423: the piece before is still being written.
         const again = status === 0 || status >= 500 || [409, 423, 429].includes(status);
-        if (again && status !== 507) handlers.retrying();
-        return again && status !== 507;
+        if (!again || status === 507) return false;
+        handlers.retrying();
+        void this.#checkFile(tus);
+        return true;
       },
       onSuccess: () => handlers.done(tus.url?.split('/').at(-1) ?? ''),
       onError: (error) => handlers.failed(problem(error)),
     });
     return tus;
+  }
+
+  /** A file that was moved or changed since fails as a lost connection does. */
+  async #checkFile(tus: TusUpload): Promise<void> {
+    try {
+      await this.#file.slice(0, 1).arrayBuffer();
+    } catch {
+      await tus.abort();
+      const why = 'The file cannot be read any more: it was moved or changed. Choose it again.';
+      this.#handlers.failed(new ApiError(422, 'CLEARWAY_UPLOAD_INCOMPLETE', why));
+    }
   }
 }
