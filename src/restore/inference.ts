@@ -41,15 +41,20 @@ interface FileStep {
 
 /**
  * One accelerator, shared by the streams of this process: earliest deadline first but a stream's frames in order, one
- * run at a time (concurrent runs crash the WebGPU provider, and on a CPU they only slow each other down). Work on
- * files has what time is left: a step of it begins only when no frame waits.
+ * run at a time (concurrent runs crash the WebGPU provider, and on a CPU they only slow each other down). A GPU has the
+ * next stream's frame at hand when it has finished one, instead of waiting for this thread. Work on files has what time
+ * is left: a step of it begins only when no frame waits.
  */
 export class Inference {
   readonly ready: Promise<Accelerator>;
   private readonly worker: Worker;
   private queue: { job: Job; due: number }[] = [];
   private steps: FileStep[] = [];
-  private running: { work: Job | FileStep; since: number } | undefined;
+  /** What the thread was given, in this order. */
+  private running: { work: Job | FileStep; since: number }[] = [];
+  /** How much it is given at once. */
+  private depth = 1;
+  private lastEnded = 0;
   private recent: { ended: number; took: number }[] = [];
   private nextId = 1;
 
@@ -62,10 +67,13 @@ export class Inference {
     this.worker = new Worker(new URL('./inference-thread.ts', import.meta.url), { workerData: options });
     this.ready = new Promise((resolve) => {
       this.worker.on('message', (event: InferenceEvent) => {
-        if (event.t === 'ready') resolve(event.accelerator);
-        else if (event.t === 'trying') onTrying(event.provider);
+        if (event.t === 'ready') {
+          this.depth = event.accelerator.provider === 'cpu' ? 1 : 2;
+          resolve(event.accelerator);
+        }
+        if (event.t === 'trying') onTrying(event.provider);
         else if (event.t === 'done') this.finish(event);
-        else this.finishStep(event);
+        else if (event.t === 'file-answer') this.finishStep(event);
       });
     });
     this.worker.on('error', onFailure);
@@ -73,7 +81,8 @@ export class Inference {
 
   /** How long the run in progress has been going on, ms. */
   get busyFor(): number {
-    return this.running ? performance.now() - this.running.since : 0;
+    const [oldest] = this.running;
+    return oldest ? performance.now() - oldest.since : 0;
   }
 
   /** Share of the last seconds it was busy with frames of streams, 0..1. */
@@ -137,15 +146,27 @@ export class Inference {
   }
 
   private pump(): void {
-    if (this.running) return;
-    const next = this.queue.shift();
-    if (next) this.pumpFrame(next.job);
-    else this.pumpStep();
+    const [first] = this.running;
+    if (!first) {
+      const next = this.queue.shift();
+      if (next) this.pumpFrame(next.job);
+      else this.pumpStep();
+    }
+    this.pumpAhead();
+  }
+
+  /** Gives the thread a second frame, of another stream: how a stream's next is treated depends on the one before. */
+  private pumpAhead(): void {
+    const [first] = this.running;
+    if (!first || this.running.length >= this.depth || !('stream' in first.work)) return;
+    const { stream } = first.work;
+    const at = this.queue.findIndex(({ job }) => job.stream !== stream);
+    if (at !== -1) this.pumpFrame(this.queue.splice(at, 1)[0]!.job);
   }
 
   private pumpFrame(job: Job): void {
     const id = this.nextId++;
-    this.running = { work: job, since: performance.now() };
+    this.running.push({ work: job, since: performance.now() });
     const command = job.dispatch();
     this.post({ t: 'frame', id, stream: job.stream, ...command }, [
       command.picture,
@@ -158,22 +179,23 @@ export class Inference {
     const step = this.steps.shift();
     if (!step) return;
     const id = this.nextId++;
-    this.running = { work: step, since: performance.now() };
+    this.running.push({ work: step, since: performance.now() });
     this.post({ t: 'file', id, order: step.order }, step.transfer);
   }
 
   private finishStep(answer: FileAnswer): void {
-    const { work } = this.running!;
-    this.running = undefined;
+    const { work } = this.running.shift()!;
     (work as FileStep).answered(answer);
     this.pump();
   }
 
   private finish(result: FrameDone): void {
-    const { work, since } = this.running!;
+    const { work, since } = this.running.shift()!;
     const ended = performance.now();
-    this.running = undefined;
-    this.recent.push({ ended, took: ended - since });
+    this.recent.push({ ended, took: ended - Math.max(since, this.lastEnded) });
+    this.lastEnded = ended;
+    const [next] = this.running;
+    if (next) next.since = ended;
     if (this.recent.length > 2 * LOAD_WINDOW) this.recent.splice(0, LOAD_WINDOW);
     // First, since a job that is dispatched counts on the results before it.
     (work as Job).done(result);

@@ -156,7 +156,7 @@ export class ModelHost {
   private async place(files: ModelFiles, device: Device, smoother: SmootherGraph | undefined): Promise<void> {
     const { known, open } = this.options;
     const { name } = files.manifest;
-    const graph = await RestorerGraph.open(files, device);
+    const graph = await openRestorer(files, device);
     try {
       const before = known?.provider === device.provider ? known.speeds[name] : undefined;
       if (device.provider !== 'cpu' && !before) {
@@ -176,6 +176,17 @@ export class ModelHost {
       await graph.release();
       throw error;
     }
+  }
+}
+
+/** Opens a restorer, in half precision where it can be: not every GPU has it. */
+async function openRestorer(files: ModelFiles, device: Device): Promise<RestorerGraph> {
+  const { half, ...full } = files;
+  if (!half || !device.half) return RestorerGraph.open(full, device);
+  try {
+    return await RestorerGraph.open(files, device);
+  } catch {
+    return RestorerGraph.open(full, device);
   }
 }
 

@@ -5,7 +5,7 @@ import { NativeDevice } from './native-device.ts';
 import { OrtApi } from './ort-api.ts';
 
 /** Options of OrtCUDAProviderOptionsV2, by the names of its string interface. */
-function cudaOptions(device: number, queue: Pointer, record: boolean): Record<string, string> {
+function cudaOptions(device: number, queue: Pointer): Record<string, string> {
   return {
     device_id: String(device),
     user_compute_stream: String(queue),
@@ -14,17 +14,15 @@ function cudaOptions(device: number, queue: Pointer, record: boolean): Record<st
     cudnn_conv_algo_search: 'EXHAUSTIVE',
     cudnn_conv_use_max_workspace: '1',
     use_tf32: '1',
-    enable_cuda_graph: record ? '1' : '0',
     arena_extend_strategy: 'kSameAsRequested',
   };
 }
 
-function tensorRtOptions(device: number, queue: Pointer, record: boolean): Record<string, string> {
+function tensorRtOptions(device: number, queue: Pointer): Record<string, string> {
   return {
     device_id: String(device),
     user_compute_stream: String(queue),
     trt_fp16_enable: '1',
-    trt_cuda_graph_enable: record ? '1' : '0',
   };
 }
 
@@ -40,10 +38,10 @@ export function createCudaDevice(provider: Provider, device: number): NativeDevi
     half: true,
     runtime,
     api,
-    append(options, record) {
+    append(options) {
       if (provider === 'tensorrt')
-        api.appendProvider('TensorRt', options, tensorRtOptions(device, runtime.queue, record));
-      api.appendProvider('Cuda', options, cudaOptions(device, runtime.queue, record && provider === 'cuda'));
+        api.appendProvider('TensorRt', options, tensorRtOptions(device, runtime.queue));
+      api.appendProvider('Cuda', options, cudaOptions(device, runtime.queue));
     },
   });
 }

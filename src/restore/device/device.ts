@@ -20,6 +20,8 @@ export interface DeviceTensor {
 export interface Port {
   name: string;
   type: string;
+  /** A number, or the name of a dimension that is free; empty where there is none. */
+  dims: readonly (number | string)[];
 }
 
 /** An ONNX graph opened on a device. */
@@ -49,6 +51,56 @@ export interface Device {
   /** Device -> host memory; waits for the runs before it. */
   download(tensor: DeviceTensor, into: Elements): Promise<void>;
   release(): Promise<void>;
+}
+
+/** Sizes of the free dimensions, by their names, that inputs have in a run. */
+export function freeDims(
+  ports: readonly Port[],
+  inputs: Record<string, DeviceTensor>,
+): Record<string, number> {
+  const sizes: Record<string, number> = {};
+  for (const { name, dims } of ports) {
+    dims.forEach((dim, at) => {
+      if (typeof dim === 'string' && dim !== '') sizes[dim] = inputs[name]!.dims[at]!;
+    });
+  }
+  return sizes;
+}
+
+/** Sizes for which a graph is kept open on a GPU; each has kernels and memory of its own. */
+const SIZES_KEPT = 8;
+
+/**
+ * A graph opened anew for each size it is run at: with fixed sizes nothing of it is computed on the CPU, and a GPU's
+ * provider can choose kernels and plan its memory. The least recently used size is closed.
+ */
+export class BySize<T> {
+  private readonly opened = new Map<string, T>();
+  private readonly open: (sizes: Record<string, number>) => Promise<T>;
+  private readonly close: (opened: T) => Promise<void>;
+
+  constructor(open: (sizes: Record<string, number>) => Promise<T>, close: (opened: T) => Promise<void>) {
+    this.open = open;
+    this.close = close;
+  }
+
+  async get(sizes: Record<string, number>): Promise<T> {
+    const key = JSON.stringify(sizes);
+    const found = this.opened.get(key) ?? (await this.open(sizes));
+    this.opened.delete(key);
+    this.opened.set(key, found);
+    if (this.opened.size > SIZES_KEPT) {
+      const [oldest, gone] = this.opened.entries().next().value!;
+      this.opened.delete(oldest);
+      await this.close(gone);
+    }
+    return found;
+  }
+
+  async release(): Promise<void> {
+    for (const opened of this.opened.values()) await this.close(opened);
+    this.opened.clear();
+  }
 }
 
 export function elements(dims: Dims): number {

@@ -1,6 +1,6 @@
-import { InferenceSession } from 'onnxruntime-node';
 import type { DeviceRuntime, HostMemory, Pointer } from './cuda-runtime.ts';
 import {
+  BySize,
   type Device,
   type DeviceTensor,
   type Dims,
@@ -9,6 +9,7 @@ import {
   type ElementType,
   type Executor,
   elements,
+  freeDims,
   type Port,
   type Provider,
 } from './device.ts';
@@ -16,8 +17,6 @@ import { ELEMENT, type OrtApi } from './ort-api.ts';
 
 /** Bytes of released tensors kept for the next; beyond it the oldest are given back to the device. */
 const SPARE_BYTES = 256 << 20;
-/** Sizes of one graph whose runs are kept as CUDA graphs; those beyond run node by node. */
-const CAPTURED_SIZES = 16;
 
 /** Memory of one kind, given out again after it was given back. */
 class Pool<T> {
@@ -81,11 +80,11 @@ function bytesOf(type: ElementType, dims: Dims): number {
   return elements(dims) * ELEMENT_BYTES[type];
 }
 
-/** A graph's inputs and outputs at one size, at fixed places: what a CUDA graph reads and writes. */
-interface Binding {
+/** A graph opened for one size, its inputs and outputs at fixed places. */
+interface Fixed {
+  session: Pointer;
   io: Pointer;
-  runOptions: Pointer;
-  slots: Map<string, { at: Pointer; bytes: number; value: Pointer }>;
+  slots: Map<string, { at: Pointer; value: Pointer }>;
 }
 
 export interface NativeDeviceOptions {
@@ -93,13 +92,14 @@ export interface NativeDeviceOptions {
   half: boolean;
   runtime: DeviceRuntime;
   api: OrtApi;
-  /** Adds the provider to the options of a session; `record` = its runs are to be recorded and replayed. */
-  append(options: Pointer, record: boolean): void;
+  /** Adds the provider to the options of a session. */
+  append(options: Pointer): void;
 }
 
 /**
- * A device through ONNX Runtime's C API: pictures and states live in its memory, a run reads and writes fixed places
- * (copies within the device take microseconds), so that the provider can record it once and replay it.
+ * A device through ONNX Runtime's C API: pictures and states live in its memory, and a run reads and writes fixed
+ * places (copies within the device take microseconds). Runs are not recorded as CUDA graphs, which 1.30 can only do
+ * with some graphs and ends the process with others: at 1080p that gains nothing (test/bench/RESULTS-GPU.md).
  */
 export class NativeDevice implements Device {
   readonly provider: Provider;
@@ -128,22 +128,7 @@ export class NativeDevice implements Device {
   }
 
   async open(graph: Uint8Array): Promise<Executor> {
-    // The ports, without a dozen more functions of the C API.
-    const session = await InferenceSession.create(graph, {
-      executionProviders: ['cpu'],
-      graphOptimizationLevel: 'disabled',
-      logSeverityLevel: 3,
-    });
-    const { inputMetadata, outputMetadata } = session;
-    await session.release();
-    return new NativeExecutor(
-      this,
-      this.options,
-      this.env,
-      graph,
-      portsOf(inputMetadata),
-      portsOf(outputMetadata),
-    );
+    return new NativeExecutor(this, this.options, this.env, graph);
   }
 
   async upload(data: Elements, type: ElementType, dims: Dims): Promise<DeviceTensor> {
@@ -184,124 +169,110 @@ class NativeExecutor implements Executor {
   readonly inputs: readonly Port[];
   readonly outputs: readonly Port[];
   private readonly device: NativeDevice;
-  private readonly api: OrtApi;
-  private readonly runtime: DeviceRuntime;
-  private readonly session: Pointer;
+  private readonly options: NativeDeviceOptions;
+  private readonly env: Pointer;
   private readonly memoryInfo: Pointer;
-  private readonly bindings = new Map<string, Binding>();
-  /** Keeps the bytes alive: the session reads its weights from them. */
+  private readonly runOptions: Pointer;
+  /** Kept, since every size is opened from it. */
   private readonly graph: Uint8Array;
+  private readonly fixed: BySize<Fixed>;
 
-  constructor(
-    device: NativeDevice,
-    options: NativeDeviceOptions,
-    env: Pointer,
-    graph: Uint8Array,
-    inputs: readonly Port[],
-    outputs: readonly Port[],
-  ) {
-    const { api, runtime } = options;
+  constructor(device: NativeDevice, options: NativeDeviceOptions, env: Pointer, graph: Uint8Array) {
     this.device = device;
-    this.api = api;
-    this.runtime = runtime;
+    this.options = options;
+    this.env = env;
     this.graph = graph;
-    this.inputs = inputs;
-    this.outputs = outputs;
-    try {
-      this.session = this.create(options, env, true);
-    } catch {
-      // A graph of which a node runs on the CPU cannot be recorded.
-      this.session = this.create(options, env, false);
-    }
+    const { api, runtime } = options;
+    const session = this.create({});
+    this.inputs = api.ports(session, 'Input');
+    this.outputs = api.ports(session, 'Output');
+    api.release('releaseSession', session);
     const { name, device: number } = runtime.memory;
     // OrtDeviceAllocator, OrtMemTypeDefault
     this.memoryInfo = api.make('createMemoryInfo', name, 0, number, 0);
+    this.runOptions = api.make('createRunOptions');
+    this.fixed = new BySize(
+      async (sizes) => ({
+        session: this.create(sizes),
+        io: 0n,
+        slots: new Map(),
+      }),
+      async (fixed) => this.close(fixed),
+    );
   }
 
   async run(
     inputs: Record<string, DeviceTensor>,
     outputs: Record<string, { type: ElementType; dims: Dims }>,
   ): Promise<Record<string, DeviceTensor>> {
-    const binding = this.bindingFor(inputs, outputs);
+    const { api, runtime } = this.options;
+    const fixed = await this.fixed.get(freeDims(this.inputs, inputs));
+    if (fixed.io === 0n) this.bind(fixed, inputs, outputs);
     for (const [name, tensor] of Object.entries(inputs)) {
-      const slot = binding.slots.get(name)!;
       const { at, bytes } = tensor as NativeTensor;
-      this.runtime.copy(slot.at, at, bytes);
+      runtime.copy(fixed.slots.get(name)!.at, at, bytes);
     }
-    this.api.do('runWithBinding', this.session, binding.runOptions, binding.io);
+    api.do('runWithBinding', fixed.session, this.runOptions, fixed.io);
     const results: Record<string, DeviceTensor> = {};
     for (const [name, { type, dims }] of Object.entries(outputs)) {
       const tensor = this.device.tensor(type, dims);
-      this.runtime.copy(tensor.at, binding.slots.get(name)!.at, tensor.bytes);
+      runtime.copy(tensor.at, fixed.slots.get(name)!.at, tensor.bytes);
       results[name] = tensor;
     }
     return results;
   }
 
   async release(): Promise<void> {
-    this.runtime.synchronize();
-    for (const { io, runOptions, slots } of this.bindings.values()) {
-      this.api.release('releaseIoBinding', io);
-      this.api.release('releaseRunOptions', runOptions);
-      for (const { at, value } of slots.values()) {
-        this.api.release('releaseValue', value);
-        this.runtime.free(at);
-      }
-    }
-    this.bindings.clear();
-    this.api.release('releaseSession', this.session);
-    this.api.release('releaseMemoryInfo', this.memoryInfo);
+    const { api } = this.options;
+    await this.fixed.release();
+    api.release('releaseRunOptions', this.runOptions);
+    api.release('releaseMemoryInfo', this.memoryInfo);
   }
 
-  private create({ append }: NativeDeviceOptions, env: Pointer, record: boolean): Pointer {
-    const { api, graph } = this;
+  private create(sizes: Record<string, number>): Pointer {
+    const { api, append } = this.options;
     const options = api.make('createSessionOptions');
     try {
-      api.do('setSessionLogSeverityLevel', options, 3);
-      append(options, record);
-      return api.make('createSessionFromArray', env, graph, graph.byteLength, options);
+      api.do('setSessionLogSeverityLevel', options, 4);
+      for (const [name, size] of Object.entries(sizes))
+        api.do('addFreeDimensionOverrideByName', options, name, size);
+      append(options);
+      return api.make('createSessionFromArray', this.env, this.graph, this.graph.byteLength, options);
     } finally {
       api.release('releaseSessionOptions', options);
     }
   }
 
-  private bindingFor(
+  private bind(
+    fixed: Fixed,
     inputs: Record<string, DeviceTensor>,
     outputs: Record<string, { type: ElementType; dims: Dims }>,
-  ): Binding {
-    const key = Object.values(inputs)
-      .map(({ dims }) => dims.join('x'))
-      .join(' ');
-    const present = this.bindings.get(key);
-    if (present) return present;
-    const { api } = this;
-    const io = api.make('createIoBinding', this.session);
-    const runOptions = api.make('createRunOptions');
-    // -1 = not recorded: a recorded size holds device memory for as long as the session lives.
-    const number = this.bindings.size < CAPTURED_SIZES ? this.bindings.size + 1 : -1;
-    api.do('addRunConfigEntry', runOptions, 'gpu_graph_id', String(number));
-    // Copies follow on the same queue: only a download waits.
-    api.do('addRunConfigEntry', runOptions, 'disable_synchronize_execution_providers', '1');
-    const slots: Binding['slots'] = new Map();
+  ): void {
+    const { api, runtime } = this.options;
+    fixed.io = api.make('createIoBinding', fixed.session);
     const bind = (how: 'bindInput' | 'bindOutput', name: string, type: ElementType, dims: Dims) => {
       const bytes = bytesOf(type, dims);
-      const at = this.runtime.alloc(bytes);
+      const at = runtime.alloc(bytes);
       const shape = BigInt64Array.from(dims, BigInt);
       const args = [this.memoryInfo, at, bytes, shape, dims.length, ELEMENT[type]];
       const value = api.make('createTensorWithData', ...args);
-      api.do(how, io, name, value);
-      slots.set(name, { at, bytes, value });
+      fixed.slots.set(name, { at, value });
+      api.do(how, fixed.io, name, value);
     };
     for (const [name, { type, dims }] of Object.entries(inputs)) bind('bindInput', name, type, dims);
     for (const [name, { type, dims }] of Object.entries(outputs)) bind('bindOutput', name, type, dims);
-    const binding = { io, runOptions, slots };
-    this.bindings.set(key, binding);
-    return binding;
   }
-}
 
-function portsOf(metadata: readonly InferenceSession.ValueMetadata[]): Port[] {
-  return metadata.map((value) => ({ name: value.name, type: value.isTensor ? value.type : 'no tensor' }));
+  private close({ session, io, slots }: Fixed): void {
+    const { api, runtime } = this.options;
+    runtime.synchronize();
+    if (io !== 0n) api.release('releaseIoBinding', io);
+    for (const { at, value } of slots.values()) {
+      api.release('releaseValue', value);
+      runtime.free(at);
+    }
+    api.release('releaseSession', session);
+  }
 }
 
 function bytesIn(data: Elements): Uint8Array {

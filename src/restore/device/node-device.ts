@@ -1,5 +1,6 @@
 import { InferenceSession, Tensor } from 'onnxruntime-node';
 import {
+  BySize,
   type Device,
   type DeviceTensor,
   type Dims,
@@ -7,6 +8,7 @@ import {
   type ElementType,
   type Executor,
   elements,
+  freeDims,
   type Port,
   type Provider,
 } from './device.ts';
@@ -17,13 +19,18 @@ const SPARE_BUFFERS = 16;
 /** `y = x` for a tensor of four dimensions (opset 17), as a serialised ModelProto; bytes 35 and 68 are its type. */
 const IDENTITY =
   'CAg6VwoQCgF4EgF5IghJZGVudGl0eRIBZ1ofCgF4EhoKGAgCEhQKAxIBYQoDEgFiCgMSAWMKAxIBZGIfCgF5EhoKGAgCEhQKAxIBYQoDEgFiCgMSAWMKAxIBZEIECgAQEQ==';
-/** TensorProto.DataType of onnx.proto. */
-const ONNX_TYPE: Record<ElementType, number> = { uint8: 2, float16: 10, float32: 1 };
+/** The same with a cast: float32 -> float16, and back. */
+const TO_HALF =
+  'CAg6XgoXCgF4EgF5IgRDYXN0KgkKAnRvGAqgAQISAWdaHwoBeBIaChgIARIUCgMSAWEKAxIBYgoDEgFjCgMSAWRiHwoBeRIaChgIChIUCgMSAWEKAxIBYgoDEgFjCgMSAWRCBAoAEBE=';
+const FROM_HALF =
+  'CAg6XgoXCgF4EgF5IgRDYXN0KgkKAnRvGAGgAQISAWdaHwoBeBIaChgIChIUCgMSAWEKAxIBYgoDEgFjCgMSAWRiHwoBeRIaChgIARIUCgMSAWEKAxIBYgoDEgFjCgMSAWRCBAoAEBE=';
 
-function identity(type: ElementType): Uint8Array {
+/** A graph that moves tensors of a type. Half precision crosses as single: the binding cannot read Float16Array. */
+function mover(type: ElementType, half: string): Uint8Array {
+  if (type === 'float16') return Buffer.from(half, 'base64');
   const model = Buffer.from(IDENTITY, 'base64');
-  model[35] = ONNX_TYPE[type];
-  model[68] = ONNX_TYPE[type];
+  // TensorProto.DataType of onnx.proto
+  model[35] = model[68] = type === 'uint8' ? 2 : 1;
   return model;
 }
 
@@ -73,29 +80,12 @@ function sessionOptions({ provider, threads }: NodeDeviceOptions): InferenceSess
   };
 }
 
-abstract class NodeExecutor implements Executor {
-  readonly inputs: readonly Port[];
-  readonly outputs: readonly Port[];
-  protected readonly session: InferenceSession;
-
-  constructor(session: InferenceSession) {
-    this.session = session;
-    this.inputs = ports(session.inputMetadata);
-    this.outputs = ports(session.outputMetadata);
-  }
-
-  abstract run(
-    inputs: Record<string, DeviceTensor>,
-    outputs: Record<string, { type: ElementType; dims: Dims }>,
-  ): Promise<Record<string, DeviceTensor>>;
-
-  async release(): Promise<void> {
-    await this.session.release();
-  }
-}
-
 function ports(metadata: readonly InferenceSession.ValueMetadata[]): Port[] {
-  return metadata.map((value) => ({ name: value.name, type: value.isTensor ? value.type : 'no tensor' }));
+  return metadata.map((value) =>
+    value.isTensor
+      ? { name: value.name, type: value.type, dims: value.shape }
+      : { name: value.name, type: 'no tensor', dims: [] },
+  );
 }
 
 function feedsOf(inputs: Record<string, DeviceTensor>): Record<string, Tensor> {
@@ -114,23 +104,23 @@ export class CpuDevice implements Device {
   }
 
   async open(graph: Uint8Array): Promise<Executor> {
-    const device = this;
-    return new (class extends NodeExecutor {
-      async run(
-        inputs: Record<string, DeviceTensor>,
-        outputs: Record<string, { type: ElementType; dims: Dims }>,
-      ): Promise<Record<string, DeviceTensor>> {
+    const session = await InferenceSession.create(graph, sessionOptions(this.options));
+    return {
+      inputs: ports(session.inputMetadata),
+      outputs: ports(session.outputMetadata),
+      run: async (inputs, outputs) => {
         const results: Record<string, NodeTensor> = {};
-        for (const [name, { type, dims }] of Object.entries(outputs)) results[name] = device.take(type, dims);
+        for (const [name, { type, dims }] of Object.entries(outputs)) results[name] = this.take(type, dims);
         try {
-          await this.session.run(feedsOf(inputs), feedsOf(results));
+          await session.run(feedsOf(inputs), feedsOf(results));
         } catch (error) {
           for (const tensor of Object.values(results)) tensor.release();
           throw error;
         }
         return results;
-      }
-    })(await InferenceSession.create(graph, sessionOptions(this.options)));
+      },
+      release: () => session.release(),
+    };
   }
 
   async upload(data: Elements, type: ElementType, dims: Dims): Promise<DeviceTensor> {
@@ -161,16 +151,17 @@ export class CpuDevice implements Device {
 class Copier {
   private readonly sessions = new Map<ElementType, InferenceSession>();
   private readonly to: Tensor.DataLocation;
+  private readonly half: string;
 
-  constructor(to: Tensor.DataLocation) {
+  constructor(to: Tensor.DataLocation, half: string) {
     this.to = to;
+    this.half = half;
   }
 
-  async copy(x: Tensor): Promise<Tensor> {
-    const type = x.type as ElementType;
+  async copy(x: Tensor, type: ElementType): Promise<Tensor> {
     let session = this.sessions.get(type);
     if (!session) {
-      session = await InferenceSession.create(identity(type), webGpuOptions(this.to));
+      session = await InferenceSession.create(mover(type, this.half), webGpuOptions(this.to));
       this.sessions.set(type, session);
     }
     return (await session.run({ x })).y!;
@@ -192,33 +183,51 @@ function webGpuOptions(preferredOutputLocation: Tensor.DataLocation): InferenceS
 export class WebGpuDevice implements Device {
   readonly provider = 'webgpu';
   readonly half = true;
-  private readonly uploads = new Copier('gpu-buffer');
-  private readonly downloads = new Copier('cpu');
+  private readonly uploads = new Copier('gpu-buffer', TO_HALF);
+  private readonly downloads = new Copier('cpu', FROM_HALF);
 
   async open(graph: Uint8Array): Promise<Executor> {
-    return new (class extends NodeExecutor {
-      async run(inputs: Record<string, DeviceTensor>): Promise<Record<string, DeviceTensor>> {
-        const results = await this.session.run(feedsOf(inputs));
+    const any = await InferenceSession.create(graph, webGpuOptions('gpu-buffer'));
+    const [inputs, outputs] = [ports(any.inputMetadata), ports(any.outputMetadata)];
+    await any.release();
+    const sessions = new BySize(
+      (freeDimensionOverrides) =>
+        InferenceSession.create(graph, { ...webGpuOptions('gpu-buffer'), freeDimensionOverrides }),
+      (session) => session.release(),
+    );
+    return {
+      inputs,
+      outputs,
+      async run(tensors) {
+        const session = await sessions.get(freeDims(inputs, tensors));
+        const results = await session.run(feedsOf(tensors));
         return Object.fromEntries(
           Object.entries(results).map(([name, tensor]) => [
             name,
             new NodeTensor(tensor, () => tensor.dispose()),
           ]),
         );
-      }
-    })(await InferenceSession.create(graph, webGpuOptions('gpu-buffer')));
+      },
+      release: () => sessions.release(),
+    };
   }
 
   async upload(data: Elements, type: ElementType, dims: Dims): Promise<DeviceTensor> {
-    const host = new Tensor(type as 'uint8', data as Uint8Array, dims);
+    const single = type === 'float16';
+    const host = new Tensor(
+      (single ? 'float32' : type) as 'float32',
+      (single ? Float32Array.from(data) : data) as Float32Array,
+      dims,
+    );
     // A scalar goes along with every run that reads it.
     if (dims.length !== 4) return new NodeTensor(host);
-    const copy = await this.uploads.copy(host);
+    const copy = await this.uploads.copy(host, type);
     return new NodeTensor(copy, () => copy.dispose());
   }
 
   async download(tensor: DeviceTensor, into: Elements): Promise<void> {
-    into.set((await this.downloads.copy(tensorOf(tensor))).data as Uint8Array);
+    const { data } = await this.downloads.copy(tensorOf(tensor), tensor.type);
+    into.set(data as Uint8Array);
   }
 
   async release(): Promise<void> {

@@ -1,7 +1,7 @@
 import koffi from 'koffi';
 
 import type { Pointer } from './cuda-runtime.ts';
-import type { ElementType } from './device.ts';
+import type { ElementType, Port } from './device.ts';
 
 /** ONNXTensorElementDataType of onnxruntime_c_api.h. */
 export const ELEMENT: Record<ElementType, number> = { float32: 1, uint8: 2, float16: 10 };
@@ -9,7 +9,7 @@ export const ELEMENT: Record<ElementType, number> = { float32: 1, uint8: 2, floa
 /**
  * The functions used here of the C API of ONNX Runtime, by their place in `struct OrtApi` (onnxruntime_c_api.h,
  * API version 11): places never change once released, so that any later library serves them too.
- * `status` = an OrtStatus, checked; `out` = the place of a pointer that is written.
+ * `status` = an OrtStatus, checked; `out`, `outSize`, `outInt` = the place of a result.
  */
 const FUNCTIONS = {
   getErrorMessage: [2, 'const char *', ['void *']],
@@ -17,22 +17,36 @@ const FUNCTIONS = {
   createSessionFromArray: [8, 'status', ['void *', 'void *', 'size_t', 'void *', 'out']],
   createSessionOptions: [10, 'status', ['out']],
   setSessionLogSeverityLevel: [22, 'status', ['void *', 'int']],
+  sessionGetInputCount: [30, 'status', ['void *', 'outSize']],
+  sessionGetOutputCount: [31, 'status', ['void *', 'outSize']],
+  sessionGetInputTypeInfo: [33, 'status', ['void *', 'size_t', 'out']],
+  sessionGetOutputTypeInfo: [34, 'status', ['void *', 'size_t', 'out']],
+  sessionGetInputName: [36, 'status', ['void *', 'size_t', 'void *', 'out']],
+  sessionGetOutputName: [37, 'status', ['void *', 'size_t', 'void *', 'out']],
   createRunOptions: [39, 'status', ['out']],
   createTensorWithData: [49, 'status', ['void *', 'void *', 'size_t', 'void *', 'size_t', 'int', 'out']],
+  castTypeInfoToTensorInfo: [55, 'status', ['void *', 'out']],
+  getTensorElementType: [60, 'status', ['void *', 'outInt']],
+  getDimensionsCount: [61, 'status', ['void *', 'outSize']],
+  getDimensions: [62, 'status', ['void *', 'void *', 'size_t']],
+  getSymbolicDimensions: [63, 'status', ['void *', 'void *', 'size_t']],
   createMemoryInfo: [68, 'status', ['const char *', 'int', 'int', 'int', 'out']],
+  allocatorFree: [76, 'status', ['void *', 'void *']],
+  getAllocatorWithDefaultOptions: [78, 'status', ['out']],
   releaseEnv: [92, 'void', ['void *']],
   releaseStatus: [93, 'void', ['void *']],
   releaseMemoryInfo: [94, 'void', ['void *']],
   releaseSession: [95, 'void', ['void *']],
   releaseValue: [96, 'void', ['void *']],
   releaseRunOptions: [97, 'void', ['void *']],
+  releaseTypeInfo: [98, 'void', ['void *']],
   releaseSessionOptions: [100, 'void', ['void *']],
+  addFreeDimensionOverrideByName: [124, 'status', ['void *', 'const char *', 'int64_t']],
   runWithBinding: [133, 'status', ['void *', 'void *', 'void *']],
   createIoBinding: [134, 'status', ['void *', 'out']],
   releaseIoBinding: [135, 'void', ['void *']],
   bindInput: [136, 'status', ['void *', 'const char *', 'void *']],
   bindOutput: [137, 'status', ['void *', 'const char *', 'void *']],
-  addRunConfigEntry: [165, 'status', ['void *', 'const char *', 'const char *']],
   appendTensorRt: [170, 'status', ['void *', 'void *']],
   createTensorRtOptions: [171, 'status', ['out']],
   updateTensorRtOptions: [172, 'status', ['void *', 'void *', 'void *', 'size_t']],
@@ -42,6 +56,12 @@ const FUNCTIONS = {
   updateCudaOptions: [206, 'status', ['void *', 'void *', 'void *', 'size_t']],
   releaseCudaOptions: [208, 'void', ['void *']],
 } as const;
+
+const PLACES: Record<string, ReturnType<typeof koffi.out>> = {
+  out: koffi.out(koffi.pointer('void *')),
+  outSize: koffi.out(koffi.pointer('size_t')),
+  outInt: koffi.out(koffi.pointer('int')),
+};
 
 type Name = keyof typeof FUNCTIONS;
 /** Version of the struct asked for: the newest function used here came with it. */
@@ -66,7 +86,7 @@ export class OrtApi {
     ][]) {
       const proto = koffi.proto(
         result === 'status' ? 'void *' : result,
-        args.map((type) => (type === 'out' ? koffi.out(koffi.pointer('void *')) : type)),
+        args.map((type) => PLACES[type] ?? type),
       );
       this.functions.set(name, koffi.decode(koffi.decode(api, place * 8, 'void *'), proto));
     }
@@ -86,6 +106,41 @@ export class OrtApi {
     const place: [Pointer | null] = [null];
     this.do(name, ...args, place);
     return place[0]!;
+  }
+
+  /** Calls a function whose last argument is the place of a number. */
+  count(name: Name, ...args: unknown[]): number {
+    const place = [0];
+    this.do(name, ...args, place);
+    return Number(place[0]);
+  }
+
+  /** Names and types of a session's inputs or outputs. */
+  ports(session: Pointer, side: 'Input' | 'Output'): Port[] {
+    const allocator = this.make('getAllocatorWithDefaultOptions');
+    return Array.from({ length: this.count(`sessionGet${side}Count`, session) }, (_, at) => {
+      const text = this.make(`sessionGet${side}Name`, session, at, allocator);
+      const name = koffi.decode(text, 'char', -1) as string;
+      this.do('allocatorFree', allocator, text);
+      const info = this.make(`sessionGet${side}TypeInfo`, session, at);
+      const tensor = this.make('castTypeInfoToTensorInfo', info);
+      const code = tensor ? this.count('getTensorElementType', tensor) : 0;
+      const type = Object.entries(ELEMENT).find(([, value]) => value === code)?.[0] ?? `type ${code}`;
+      const dims = tensor ? this.dims(tensor) : [];
+      this.release('releaseTypeInfo', info);
+      return { name, type, dims };
+    });
+  }
+
+  private dims(tensor: Pointer): (number | string)[] {
+    const rank = this.count('getDimensionsCount', tensor);
+    const sizes = new BigInt64Array(rank);
+    const names = new BigUint64Array(rank);
+    this.do('getDimensions', tensor, sizes, rank);
+    this.do('getSymbolicDimensions', tensor, names, rank);
+    return Array.from(sizes, (size, at) =>
+      size >= 0n ? Number(size) : (koffi.decode(names[at]!, 'char', -1) as string),
+    );
   }
 
   /** Adds a provider to the options of a session. */
