@@ -10,7 +10,7 @@
  *   --seconds N      of each attempt to hold streams (4)
  *   --soak N         frames of the memory part (20000)
  *   --cycles N       sessions it creates and releases (200)
- *   --streams N      live streams to begin with (16)
+ *   --streams A,B    numbers of live streams (16,12,8,1)
  *   --limit FILE     what gpu_limit.py printed on this machine: the same networks in PyTorch
  */
 import { execFileSync } from 'node:child_process';
@@ -37,7 +37,7 @@ const { values } = parseArgs({
     seconds: { type: 'string', default: '4' },
     soak: { type: 'string', default: '20000' },
     cycles: { type: 'string', default: '200' },
-    streams: { type: 'string', default: '16' },
+    streams: { type: 'string', default: '16,12,8,1' },
     limit: { type: 'string' },
   },
 });
@@ -73,10 +73,13 @@ function gpuName(): string {
   }
 }
 
-/** MiB in use on the first GPU, by everything. */
+/** The GPU that device 0 is, as the driver counts. */
+const FIRST_GPU = process.env.CUDA_VISIBLE_DEVICES?.split(',')[0] || '0';
+
+/** MiB in use on it, by everything. */
 function gpuMiB(): number {
   try {
-    const query = ['--query-gpu=memory.used', '--format=csv,noheader,nounits'];
+    const query = ['--query-gpu=memory.used', '--format=csv,noheader,nounits', '-i', FIRST_GPU];
     return Number.parseInt(execFileSync('nvidia-smi', query, { encoding: 'utf8' }), 10);
   } catch {
     return Number.NaN;
@@ -334,5 +337,5 @@ if (wants('streams')) await streamsPart(providers, names, options);
 const best = providers[0]!;
 if (wants('memory')) for (const files of models) await memoryPart(best, files);
 if (wants('live'))
-  await livePart(best, { ...options, streams: Number(values.streams), model: names.at(-1)! });
+  await livePart(best, { ...options, streams: values.streams.split(',').map(Number), model: names.at(-1)! });
 if (wants('gpus')) await gpusPart(best, names, options);

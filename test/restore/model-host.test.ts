@@ -1,13 +1,20 @@
 import assert from 'node:assert/strict';
+import { cp, mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { test } from 'node:test';
+import { after, test } from 'node:test';
 import { ClearwayError } from '../../src/contracts/errors.ts';
 import type { Device, DeviceTensor, Executor, Provider } from '../../src/restore/device/device.ts';
 import { CpuDevice } from '../../src/restore/device/node-device.ts';
 import { ModelHost, type ModelHostOptions } from '../../src/restore/model-host.ts';
 import { candidates, openDevice } from '../../src/restore/providers.ts';
 
-const MODELS = join(import.meta.dirname, '../../models');
+const SHIPPED = join(import.meta.dirname, '../../models');
+/** One light restorer and the smoother. */
+const MODELS = await mkdtemp(join(tmpdir(), 'clearway-models-'));
+for (const name of ['lite', 'smoother'])
+  await cp(join(SHIPPED, name), join(MODELS, name), { recursive: true });
+after(() => rm(MODELS, { recursive: true }));
 
 type Fault = (run: () => Promise<Record<string, DeviceTensor>>) => Promise<Record<string, DeviceTensor>>;
 
@@ -176,7 +183,7 @@ test('a software renderer behind WebGPU loses to the CPU', async () => {
   const slow = () =>
     new FaultyDevice('webgpu', {
       run: async (run) => {
-        await new Promise((done) => setTimeout(done, 300));
+        await new Promise((done) => setTimeout(done, 1500));
         return run();
       },
     });
