@@ -11,7 +11,15 @@ const NEWEST = -50;
 /** Packets with a producer reference time whose value has not come yet. */
 const KEPT = 512;
 
-/** Unix time in ms, on the gateway's clock, at which a packet's picture was taken; `wrong` when that cannot be true. */
+/** Frames over which it is judged whether the times a camera gives can be true, and the shares that turn the verdict. */
+const JUDGED = 32;
+const DISTRUST = 0.25;
+const TRUST = 0.75;
+
+/**
+ * Unix time in ms, on the gateway's clock, at which a packet's picture was taken; `wrong` when what the camera says
+ * cannot be true.
+ */
 export type Capture = number | 'wrong' | undefined;
 
 export interface ProducerTime {
@@ -59,6 +67,9 @@ export class CaptureClock {
   private waiting: number | undefined;
   /** Unix ms minus source clock in ms. */
   private offset: number | undefined;
+  /** Running share of the frames whose times can be true; undefined before the first. */
+  private plausible: number | undefined;
+  private trusted = true;
 
   /**
    * The next packet.
@@ -87,6 +98,18 @@ export class CaptureClock {
     if (this.offset === undefined || pts === undefined) return undefined;
     const capture = (pts / CLOCK_RATE) * 1000 + this.offset - set;
     const age = arrival - capture;
-    return age >= NEWEST && age <= OLDEST ? capture : 'wrong';
+    const fits = age >= NEWEST && age <= OLDEST;
+    this.judge(fits);
+    if (!this.trusted) return 'wrong';
+    return fits ? capture : undefined;
+  }
+
+  /** A single frame, reordered or late, says nothing about the camera. */
+  private judge(fits: boolean): void {
+    const seen = fits ? 1 : 0;
+    const before = this.plausible ?? seen;
+    this.plausible = before + (seen - before) / JUDGED;
+    if (this.plausible < DISTRUST) this.trusted = false;
+    else if (this.plausible > TRUST) this.trusted = true;
   }
 }

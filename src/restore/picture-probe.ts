@@ -3,8 +3,8 @@ import { FreezeDetector } from './freeze-detector.ts';
 import { compareQuality, type Sample, sampleBlocks } from './picture-quality.ts';
 import type { FinishedFrame } from './renditions.ts';
 
-/** Quality is measured on two frames this often, ms: as often as Prometheus asks. */
-const EVERY = 15_000;
+/** Quality is measured on two frames this often, ms. It changes slowly, and code that runs so rarely is never fast. */
+const EVERY = 30_000;
 /** A freeze is looked for this often, ms. */
 const LOOK_EVERY = 180;
 /** Two frames further apart than this are not consecutive, 90 kHz ticks (0.5 s). */

@@ -106,6 +106,19 @@ describe('alerts of a running gateway, from Prometheus through Alertmanager to a
     );
   });
 
+  it('a restorer that crashed is told, and the cameras it took along are not', TIMEOUT, async () => {
+    await alerting.until('clearway_restorer_up == 1');
+    alerting.forget();
+    process.kill(await gateway.restorer(), 'SIGKILL');
+    const fired = await alerting.alert(
+      ({ labels, status }) => labels.alertname === 'RestorerRestarting' && status === 'firing',
+    );
+    assert.match(fired.annotations.summary!, /^the restorer of accelerator 0 on \S+ restarted 1 times/);
+    await gateway.until('gate', ({ state }) => state === 'live');
+    const told = alerting.delivered.map(({ labels }) => labels.alertname);
+    assert.ok(!told.includes('StreamFlapping'), told.join());
+  });
+
   it('a stream that nobody wants is never told of', () => {
     assert.deepEqual(
       alerting.delivered.filter(({ labels }) => labels.stream === 'spare'),

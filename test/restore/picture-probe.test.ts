@@ -132,7 +132,7 @@ describe('PictureProbe', () => {
     const { quality } = probe.take();
     assert.ok(quality && quality.before.noise > quality.after.noise);
     assert.ok(!probe.needSource(1080));
-    assert.ok(probe.needSource(17_000));
+    assert.ok(probe.needSource(32_000));
     assert.equal(probe.take().quality, undefined);
   });
 });
