@@ -1,4 +1,4 @@
-import { basename, extname, join, resolve } from 'node:path';
+import { basename, extname, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
 import { CONTAINERS } from '../codec/file/tracks.ts';
 import { type Config, configSchema } from '../config/schema.ts';
@@ -41,13 +41,16 @@ const CODECS: readonly FileSettings['codec'][] = ['h264', 'hevc', 'av1'];
 const PROVIDERS = configSchema.shape.restorer.def.innerType.shape.provider.def.innerType.options;
 
 /** Reads the command line; undefined when help is asked for. Throws CLEARWAY_BAD_REQUEST, saying what is wrong. */
-export function parseRestoreOptions(args: string[]): RestoreOptions | undefined {
+export function parseRestoreOptions(
+  args: string[],
+  env: NodeJS.ProcessEnv = process.env,
+): RestoreOptions | undefined {
   const { positionals, values } = parse(args);
   if (values.help) return undefined;
   const [input, extra] = positionals;
   if (input === undefined) throw wrong('which file');
   if (extra !== undefined) throw wrong(`unexpected argument ${extra}`);
-  const output = resolve(values.output ?? defaultOutput(input));
+  const output = resolve(here(env), values.output ?? defaultOutput(input));
   const extension = extname(output).slice(1).toLowerCase();
   if (!(extension in CONTAINERS)) {
     throw wrong(`${basename(output)}: the name must end in .${Object.keys(CONTAINERS).join(', .')}`);
@@ -56,7 +59,7 @@ export function parseRestoreOptions(args: string[]): RestoreOptions | undefined 
   const target = among('target', values.target ?? 'source', TARGETS);
   return {
     request: {
-      input: resolve(input),
+      input: resolve(here(env), input),
       output,
       settings: {
         model: values.model ?? 'auto',
@@ -101,11 +104,16 @@ function parse(args: string[]) {
   }
 }
 
+/** Where the user stands: `npm run` has gone to the project's directory. */
+function here({ npm_lifecycle_event: script, INIT_CWD: before }: NodeJS.ProcessEnv): string {
+  return script === 'clearway' && before ? before : process.cwd();
+}
+
 /** `clip.avi` becomes `clip.restored.mp4`: the original's container where a result can have it, else MP4. */
 function defaultOutput(input: string): string {
   const extension = extname(input);
   const kept = extension.slice(1).toLowerCase() in CONTAINERS ? extension : '.mp4';
-  return join('.', `${basename(input, extension)}.restored${kept}`);
+  return `${basename(input, extension)}.restored${kept}`;
 }
 
 function among<T extends string>(option: string, value: string, allowed: readonly T[]): T {

@@ -137,6 +137,14 @@ test('a file is restored without a word when there is no terminal, and its codes
   assert.match(unknown.output, /^CLEARWAY_MODEL_NOT_FOUND: .*huge/);
 });
 
+test('names are meant from where the user stands, also through npm', () => {
+  const request = (script: string) =>
+    parseRestoreOptions(['a/clip.avi'], { INIT_CWD: '/videos', npm_lifecycle_event: script })!.request;
+  const { input, output } = request('clearway');
+  assert.deepEqual([input, output], ['/videos/a/clip.avi', '/videos/clip.restored.mp4']);
+  assert.equal(request('test').input, join(process.cwd(), 'a/clip.avi'));
+});
+
 test('on a terminal it shows how far it is', async () => {
   const command = [process.execPath, MAIN, 'restore', 'in.mp4', '-o', 'shown.mp4', ...COMMON]
     .map((word) => `'${word}'`)
