@@ -150,7 +150,7 @@ export class InStep {
             };
             // Files may start late; browsers count from their own beginning.
             video.requestVideoFrameCallback((_now, { mediaTime }) => {
-              this.#starts[side] = mediaTime - (this.#times[0] ?? 0);
+              this.#starts[side] = timeShown(video, mediaTime) - (this.#times[0] ?? 0);
               resolve();
             });
             video.src = this.#urls[side];
@@ -167,14 +167,16 @@ export class InStep {
     video.requestVideoFrameCallback((_now, { mediaTime }) => {
       if (!this.#playing || turn !== this.#turn) return;
       this.#follow(side, turn);
-      this.#keep(side, nearest(this.#times, mediaTime - this.#starts[side]));
+      this.#keep(side, mediaTime);
     });
   }
 
-  #keep(side: Side, n: number): void {
-    if (n <= this.#last) return;
+  #keep(side: Side, mediaTime: number): void {
     const slots = this.#slots[side];
     const video = this.#videos[side];
+    const time = timeShown(video, mediaTime);
+    const n = nearest(this.#times, time - this.#starts[side]);
+    if (n <= this.#last) return;
     let slot: Slot | undefined;
     if (slots.length < KEPT) {
       slot = { n: EMPTY, canvas: document.createElement('canvas') };
@@ -192,7 +194,9 @@ export class InStep {
       canvas.height = video.videoHeight;
     }
     canvas.getContext('2d', { alpha: false })?.drawImage(video, 0, 0);
-    slot.n = n;
+    // The video went on while it was drawn: nobody knows which frame that was.
+    slot.n = timeShown(video, mediaTime) === time ? n : EMPTY;
+    if (slot.n === EMPTY) return;
     const other = this.#slots[side === 'source' ? 'restored' : 'source'].find((kept) => kept.n === n);
     if (other === undefined) return;
     this.#last = n;
@@ -223,6 +227,22 @@ export class InStep {
     if (performance.now() - this.#lastAt > PATIENCE_MS) {
       this.#fail('Original and result could not be kept together here.');
     }
+  }
+}
+
+/**
+ * Time of the frame that a video shows at this moment, s. A callback for frames may come so late that the video shows
+ * the next one already, whose time only the picture itself tells; `mediaTime` is what the callback said.
+ */
+function timeShown(video: HTMLVideoElement, mediaTime: number): number {
+  try {
+    const frame = new VideoFrame(video);
+    const { timestamp } = frame;
+    frame.close();
+    return timestamp / 1e6;
+  } catch {
+    // Browsers without WebCodecs.
+    return mediaTime;
   }
 }
 
