@@ -57,6 +57,8 @@ export class Stream implements PublishedStream {
   private retryAt: Date | undefined;
   private timer: NodeJS.Timeout | undefined;
   private failures = 0;
+  /** The error the log has last, until something else happens. */
+  private toldError: string | undefined;
   private reconnects = 0;
   private attempts = 0;
   private session: number | undefined;
@@ -379,13 +381,22 @@ export class Stream implements PublishedStream {
     this.host.restorer.send({ t: 'bitrate', stream: this.name, rendition, bps });
   }
 
+  /** A camera that stays away says so once, not every minute for a month. */
+  private repeats(state: StreamState, error: ErrorInfo | undefined): boolean {
+    if (state === 'connecting' && this.failures > 1) return true;
+    const same = state === 'backoff' && error?.code === this.toldError;
+    if (state === 'backoff') this.toldError = error?.code;
+    else if (state !== 'connecting') this.toldError = undefined;
+    return same;
+  }
+
   private enter(state: StreamState, cause: string, error?: ErrorInfo): void {
     if (state !== 'backoff') this.retryAt = undefined;
     const same = state === this.state && cause === this.cause;
     this.error = error;
     this.cause = cause;
     if (state !== this.state) {
-      this.host.logger.info(
+      this.host.logger[this.repeats(state, error) ? 'debug' : 'info'](
         {
           stream: this.name,
           from: this.state,

@@ -1,9 +1,11 @@
 import assert from 'node:assert/strict';
+import { Writable } from 'node:stream';
 import { test } from 'node:test';
 import { type StreamConfigInput, streamSchema } from '../../src/config/schema.ts';
+import type { ErrorCode } from '../../src/contracts/errors.ts';
 import type { RestorerCommand } from '../../src/contracts/restorer.ts';
 import { Stream } from '../../src/streams/stream.ts';
-import { silentLogger } from '../../src/telemetry/log.ts';
+import { createLogger, silentLogger } from '../../src/telemetry/log.ts';
 
 const SINK = { rendition: 'restored', sink: { video() {} } } as const;
 const INPUT = { width: 64, height: 48, codec: 'h264', fps: 25, hasAudio: true };
@@ -14,13 +16,13 @@ class Rig {
   readonly stream: Stream;
   losses = 0;
 
-  constructor(config: Partial<StreamConfigInput> = {}) {
+  constructor(config: Partial<StreamConfigInput> = {}, logger = silentLogger) {
     this.stream = new Stream('cam', this.config(config), {
       restorer: {
         send: (command) => this.commands.push(command),
         ready: { t: 'ready', provider: 'cpu', models: [], speeds: {}, providers: [] },
       },
-      logger: silentLogger,
+      logger,
       open: async () => 'rtsp://127.0.0.1/cam',
       viewers: () => ({ webrtc: 0, hls: 0 }),
       reconnecting() {},
@@ -47,9 +49,9 @@ class Rig {
     this.stream.onEvent({ t: 'live', stream: 'cam', session, input: INPUT });
   }
 
-  ended(): void {
+  ended(code: ErrorCode = 'CLEARWAY_SOURCE_STALLED'): void {
     const { session } = this.of('start').at(-1)!;
-    const error = { code: 'CLEARWAY_SOURCE_STALLED', message: 'no picture', retryable: true } as const;
+    const error = { code, message: 'no picture', retryable: true } as const;
     this.stream.onEvent({ t: 'ended', stream: 'cam', session, error });
   }
 
@@ -142,4 +144,35 @@ test('only a picture that was there and went away by itself counts as lost', asy
   rig.stream.sourceGone('the publisher left');
   assert.equal(rig.losses, 2);
   viewer.close();
+});
+
+test('a camera that stays away is in the log once, and again when why changes or it was there', async () => {
+  const lines: string[] = [];
+  const log = new Writable({
+    write(line, _encoding, done) {
+      const { msg, to, code } = JSON.parse(String(line));
+      if (msg === 'stream state' && to === 'backoff') lines.push(code);
+      done();
+    },
+  });
+  using rig = new Rig({}, createLogger({ level: 'info', format: 'json' }, log));
+  rig.stream.wake('configured');
+  const fails = async (code: ErrorCode) => {
+    await rig.settle();
+    rig.ended(code);
+    // What its timer would do, after a wait.
+    rig.stream.restorerReady();
+  };
+  for (let round = 0; round < 5; round++) await fails('CLEARWAY_SOURCE_UNREACHABLE');
+  await fails('CLEARWAY_SOURCE_UNAUTHORIZED');
+  await fails('CLEARWAY_SOURCE_UNREACHABLE');
+  await rig.settle();
+  rig.live();
+  await fails('CLEARWAY_SOURCE_UNREACHABLE');
+  assert.deepEqual(lines, [
+    'CLEARWAY_SOURCE_UNREACHABLE',
+    'CLEARWAY_SOURCE_UNAUTHORIZED',
+    'CLEARWAY_SOURCE_UNREACHABLE',
+    'CLEARWAY_SOURCE_UNREACHABLE',
+  ]);
 });
