@@ -156,6 +156,13 @@ export class ConfigStore extends EventEmitter<ConfigEvents> {
         this.#refused = undefined;
         return;
       }
+      // Editors empty the file before they write it: that is no wish to be rid of every camera.
+      if (text.trim() === '') {
+        throw new ClearwayError(
+          'CLEARWAY_CONFIG_INVALID',
+          `${this.path} is empty, so nothing was changed; write "streams: {}" to have no streams.`,
+        );
+      }
       parsed = parseConfig(text, this.path);
       assertBindAllowed(parsed.config);
     } catch (error) {

@@ -159,7 +159,11 @@ export class StreamRegistry extends EventEmitter<RegistryEvents> implements Stre
       metrics.drops.inc({ stream, cause }, count);
     }
     for (const stage of STAGES) {
-      for (const ms of report.stages[stage]) metrics.stageDuration.observe({ stream, stage }, ms / 1000);
+      // A frame that passed through was in neither of these.
+      const skipped = stage === 'restore' || stage === 'smooth';
+      for (const ms of report.stages[stage]) {
+        if (ms > 0 || !skipped) metrics.stageDuration.observe({ stream, stage }, ms / 1000);
+      }
     }
     for (const ms of report.captured ?? []) {
       if (ms !== null) metrics.stageDuration.observe({ stream, stage: 'capture' }, ms / 1000);

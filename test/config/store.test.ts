@@ -49,6 +49,20 @@ describe('ConfigStore', { timeout: 120_000 }, () => {
     return once(from, 'change') as Promise<[Config, Config, ConfigDiff]>;
   }
 
+  it('takes a file that was emptied for one that is being written, not for the end of every stream', async () => {
+    const store = await open();
+    await writeFile(path, '\n');
+    await assert.rejects(store.reload(), {
+      code: 'CLEARWAY_CONFIG_INVALID',
+      message: /is empty.*streams: \{\}/,
+    });
+    assert.deepEqual(Object.keys(store.current.streams), ['gate', 'yard']);
+    await assert.rejects(store.setStream('gate', { strength: 1 }), { status: 409 });
+    await writeFile(path, 'streams: {}\n');
+    await store.reload();
+    assert.deepEqual(Object.keys(store.current.streams), []);
+  });
+
   describe('opening', () => {
     it('says what to do about a file that is not there', async () => {
       await assert.rejects(ConfigStore.open(join(directory, 'none.yml'), silentLogger), {
