@@ -134,7 +134,7 @@ async function attempt(
       `log: { level: warn }`,
       `http: { port: ${http} }`,
       `rtmp: { port: ${rtmp} }`,
-      `restorer: { provider: ${provider}, models: ${resolve(models)} }`,
+      `restorer: { provider: ${provider}, models: ${resolve(models)}, devices: [0] }`,
       `defaults: { model: ${model}, height: 1080 }`,
       'streams:',
       ...names.map((name) => `  ${name}: { source: push, key: benchbench${name} }`),
