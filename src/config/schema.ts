@@ -206,7 +206,10 @@ export const configSchema = z.strictObject({
     .prefault({}),
   restorer: z
     .strictObject({
-      provider: z.enum(['auto', 'cpu', 'webgpu', 'cuda', 'tensorrt']).default('auto'),
+      provider: z
+        .enum(['auto', 'cpu', 'webgpu', 'cuda', 'tensorrt'])
+        .default('auto')
+        .describe('tried first, and after it the slower ones of tensorrt, cuda, webgpu, cpu'),
       models: z
         .string()
         .default('models')
