@@ -1,3 +1,4 @@
+import { writeFileSync } from 'node:fs';
 import { constants, setPriority } from 'node:os';
 import { ClearwayError } from '../../contracts/errors.ts';
 import { MAX_PIXELS } from '../decoder-arguments.ts';
@@ -28,11 +29,14 @@ export interface FileDecoderOptions {
 }
 
 /** Gives way to whatever else the machine does: live streams come first. */
-export function yieldPriority(child: FfmpegChild): void {
+export function yieldPriority({ pid }: FfmpegChild): void {
+  if (pid === undefined) return;
   try {
-    if (child.pid !== undefined) setPriority(child.pid, constants.priority.PRIORITY_LOW);
+    setPriority(pid, constants.priority.PRIORITY_LOW);
+    // Where Linux groups processes by session (sched(7), autogroup), only the group's priority tells.
+    writeFileSync(`/proc/${pid}/autogroup`, String(constants.priority.PRIORITY_LOW));
   } catch {
-    // It is gone already, or the system does not let us: it only runs at the usual priority then.
+    // It is gone already, or the system does not let us or has no such groups: the usual priority then.
   }
 }
 

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { open, readdir, readFile, stat, truncate, writeFile } from 'node:fs/promises';
+import { getPriority } from 'node:os';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import type { ErrorCode } from '../../../src/contracts/errors.ts';
@@ -261,7 +262,7 @@ test('models that look ahead restore the last picture of each scene too', async 
   assert.deepEqual([dark, levels.filter((level) => level > 230).length], [10, 10], String(levels));
 });
 
-test('a decoder that crashes gives the file up for another attempt', async () => {
+test('the children of a file give way to all else; a decoder that crashes gives it up for another attempt', async () => {
   const input = await renderClip(path('long.mp4'), { seconds: 60, size: '640x360' });
   const { promise: begun, resolve } = Promise.withResolvers<void>();
   const result = restoring.restore(
@@ -273,6 +274,11 @@ test('a decoder that crashes gives the file up for another attempt', async () =>
   await begun;
   const children = await descendants(restoring.client.pid!);
   const decoder = children.find(({ command }) => command.includes('rawvideo'))!;
+  const ffmpegs = children.filter(({ command }) => command.includes('-nostdin'));
+  assert.deepEqual(
+    ffmpegs.map(({ pid }) => getPriority(pid)),
+    [19, 19],
+  );
   process.kill(decoder.pid, 'SIGSEGV');
   await assert.rejects(result, { code: 'CLEARWAY_SOURCE_ENDED', retryable: true });
   const after = (await readdir(directory.path)).filter((name) => name.startsWith('crash'));
