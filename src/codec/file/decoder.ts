@@ -1,4 +1,3 @@
-import { writeFileSync } from 'node:fs';
 import { constants, setPriority } from 'node:os';
 import { ClearwayError } from '../../contracts/errors.ts';
 import { MAX_PIXELS } from '../decoder-arguments.ts';
@@ -33,10 +32,8 @@ export function yieldPriority({ pid }: FfmpegChild): void {
   if (pid === undefined) return;
   try {
     setPriority(pid, constants.priority.PRIORITY_LOW);
-    // Where Linux groups processes by session (sched(7), autogroup), only the group's priority tells.
-    writeFileSync(`/proc/${pid}/autogroup`, String(constants.priority.PRIORITY_LOW));
   } catch {
-    // It is gone already, or the system does not let us or has no such groups: the usual priority then.
+    // It is gone already, or the system does not let us: it only runs at the usual priority then.
   }
 }
 
