@@ -7,6 +7,8 @@ export class HostRuntime implements DeviceRuntime {
   readonly queue = undefined;
   /** Bytes allocated and not freed. */
   held = 0;
+  /** The device's memory, bytes. */
+  limit = Number.POSITIVE_INFINITY;
   private readonly sizes = new Map<Pointer, number>();
   private readonly libc = koffi.load('libc.so.6');
   private readonly malloc = this.libc.func('void *malloc(size_t bytes)');
@@ -16,6 +18,7 @@ export class HostRuntime implements DeviceRuntime {
   synchronize(): void {}
 
   alloc(bytes: number): Pointer {
+    if (this.held + bytes > this.limit) throw new Error('CUDA malloc: out of memory (error 2)');
     const at = this.malloc(bytes) as Pointer;
     this.sizes.set(at, bytes);
     this.held += bytes;

@@ -76,17 +76,15 @@ const SIZES_KEPT = 8;
  */
 export class BySize<T> {
   private readonly opened = new Map<string, T>();
-  private readonly open: (sizes: Record<string, number>) => Promise<T>;
   private readonly close: (opened: T) => Promise<void>;
 
-  constructor(open: (sizes: Record<string, number>) => Promise<T>, close: (opened: T) => Promise<void>) {
-    this.open = open;
+  constructor(close: (opened: T) => Promise<void>) {
     this.close = close;
   }
 
-  async get(sizes: Record<string, number>): Promise<T> {
+  async get(sizes: Record<string, number>, open: () => Promise<T>): Promise<T> {
     const key = JSON.stringify(sizes);
-    const found = this.opened.get(key) ?? (await this.open(sizes));
+    const found = this.opened.get(key) ?? (await open());
     this.opened.delete(key);
     this.opened.set(key, found);
     if (this.opened.size > SIZES_KEPT) {

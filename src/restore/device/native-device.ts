@@ -32,9 +32,19 @@ class Pool<T> {
 
   take(bytes: number): T {
     const at = this.spare.findLastIndex((candidate) => candidate.bytes === bytes);
-    if (at === -1) return this.alloc(bytes);
+    if (at === -1) return this.allocate(bytes);
     this.kept -= bytes;
     return this.spare.splice(at, 1)[0]!.memory;
+  }
+
+  private allocate(bytes: number): T {
+    try {
+      return this.alloc(bytes);
+    } catch (error) {
+      if (this.spare.length === 0) throw error;
+      this.close();
+      return this.alloc(bytes);
+    }
   }
 
   give(bytes: number, memory: T): void {
@@ -191,14 +201,7 @@ class NativeExecutor implements Executor {
     // OrtDeviceAllocator, OrtMemTypeDefault
     this.memoryInfo = api.make('createMemoryInfo', name, 0, number, 0);
     this.runOptions = api.make('createRunOptions');
-    this.fixed = new BySize(
-      async (sizes) => ({
-        session: this.create(sizes),
-        io: 0n,
-        slots: new Map(),
-      }),
-      async (fixed) => this.close(fixed),
-    );
+    this.fixed = new BySize(async (fixed) => this.close(fixed));
   }
 
   async run(
@@ -206,18 +209,23 @@ class NativeExecutor implements Executor {
     outputs: Record<string, { type: ElementType; dims: Dims }>,
   ): Promise<Record<string, DeviceTensor>> {
     const { api, runtime } = this.options;
-    const fixed = await this.fixed.get(freeDims(this.inputs, inputs));
-    if (fixed.io === 0n) this.bind(fixed, inputs, outputs);
+    const sizes = freeDims(this.inputs, inputs);
+    const fixed = await this.fixed.get(sizes, async () => this.fix(sizes, inputs, outputs));
     for (const [name, tensor] of Object.entries(inputs)) {
       const { at, bytes } = tensor as NativeTensor;
       runtime.copy(fixed.slots.get(name)!.at, at, bytes);
     }
     api.do('runWithBinding', fixed.session, this.runOptions, fixed.io);
     const results: Record<string, DeviceTensor> = {};
-    for (const [name, { type, dims }] of Object.entries(outputs)) {
-      const tensor = this.device.tensor(type, dims);
-      runtime.copy(tensor.at, fixed.slots.get(name)!.at, tensor.bytes);
-      results[name] = tensor;
+    try {
+      for (const [name, { type, dims }] of Object.entries(outputs)) {
+        const tensor = this.device.tensor(type, dims);
+        results[name] = tensor;
+        runtime.copy(tensor.at, fixed.slots.get(name)!.at, tensor.bytes);
+      }
+    } catch (error) {
+      for (const tensor of Object.values(results)) tensor.release();
+      throw error;
     }
     return results;
   }
@@ -243,13 +251,30 @@ class NativeExecutor implements Executor {
     }
   }
 
+  /** Opens the graph for one size. What it took is given back when that fails, for want of memory say. */
+  private fix(
+    sizes: Record<string, number>,
+    inputs: Record<string, DeviceTensor>,
+    outputs: Record<string, { type: ElementType; dims: Dims }>,
+  ): Fixed {
+    const { api } = this.options;
+    const session = this.create(sizes);
+    const fixed: Fixed = { session, io: api.make('createIoBinding', session), slots: new Map() };
+    try {
+      this.bind(fixed, inputs, outputs);
+    } catch (error) {
+      this.close(fixed);
+      throw error;
+    }
+    return fixed;
+  }
+
   private bind(
     fixed: Fixed,
     inputs: Record<string, DeviceTensor>,
     outputs: Record<string, { type: ElementType; dims: Dims }>,
   ): void {
     const { api, runtime } = this.options;
-    fixed.io = api.make('createIoBinding', fixed.session);
     const bind = (how: 'bindInput' | 'bindOutput', name: string, type: ElementType, dims: Dims) => {
       const bytes = bytesOf(type, dims);
       const at = runtime.alloc(bytes);
@@ -266,7 +291,7 @@ class NativeExecutor implements Executor {
   private close({ session, io, slots }: Fixed): void {
     const { api, runtime } = this.options;
     runtime.synchronize();
-    if (io !== 0n) api.release('releaseIoBinding', io);
+    api.release('releaseIoBinding', io);
     for (const { at, value } of slots.values()) {
       api.release('releaseValue', value);
       runtime.free(at);

@@ -190,16 +190,15 @@ export class WebGpuDevice implements Device {
     const any = await InferenceSession.create(graph, webGpuOptions('gpu-buffer'));
     const [inputs, outputs] = [ports(any.inputMetadata), ports(any.outputMetadata)];
     await any.release();
-    const sessions = new BySize(
-      (freeDimensionOverrides) =>
-        InferenceSession.create(graph, { ...webGpuOptions('gpu-buffer'), freeDimensionOverrides }),
-      (session) => session.release(),
-    );
+    const sessions = new BySize<InferenceSession>((session) => session.release());
     return {
       inputs,
       outputs,
       async run(tensors) {
-        const session = await sessions.get(freeDims(inputs, tensors));
+        const freeDimensionOverrides = freeDims(inputs, tensors);
+        const session = await sessions.get(freeDimensionOverrides, () =>
+          InferenceSession.create(graph, { ...webGpuOptions('gpu-buffer'), freeDimensionOverrides }),
+        );
         const results = await session.run(feedsOf(tensors));
         return Object.fromEntries(
           Object.entries(results).map(([name, tensor]) => [

@@ -85,3 +85,24 @@ test('what the provider says is the error, and a device that has failed can go o
   await native.release();
   assert.equal(runtime.held, 0);
 });
+
+test('a size for which the device has no memory is refused, takes nothing, and works once there is', async () => {
+  const runtime = new HostRuntime();
+  const native = nativeDevice(runtime);
+  const restorer = await RestorerGraph.open(await readModel(MODELS, 'lite'), native);
+  const restore = async (width: number, height: number) => {
+    const window = [0, 1].map((at) => new Uint8Array(frame(width, height, at)));
+    const out = new Uint8Array(pictureBytes(width, height));
+    await restorer.run(window, width, height, 1, restorer.freshState(width, height), out);
+  };
+  await restore(64, 64);
+  const before = runtime.held;
+  runtime.limit = before + 3_000_000;
+  await assert.rejects(restore(640, 384), /out of memory/);
+  await restore(64, 64);
+  runtime.limit = Number.POSITIVE_INFINITY;
+  await restore(640, 384);
+  await restorer.release();
+  await native.release();
+  assert.equal(runtime.held, 0);
+});
