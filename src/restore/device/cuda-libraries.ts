@@ -1,4 +1,4 @@
-import { existsSync, readFileSync } from 'node:fs';
+import { closeSync, existsSync, openSync, readSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
 import koffi from 'koffi';
@@ -54,11 +54,25 @@ export function preload(name: string): string | undefined {
   return wrong.at(-1);
 }
 
+const CHUNK = 4 << 20;
+/** Longer than a version with its zeros: what a chunk's end may cut is read again. */
+const OVERLAP = 32;
+
 /** Version of ONNX Runtime the CUDA provider beside it was built as; undefined when it does not say. */
 export function providerVersion(path = join(LIBRARIES, PROVIDER_FILES[1]!)): string | undefined {
-  // The one string of its read-only data that is a version of ONNX Runtime.
-  const data = readFileSync(path);
-  const at = data.indexOf(`\0${ORT_VERSION}\0`, 0, 'latin1');
-  if (at !== -1) return ORT_VERSION;
-  return /\0(1\.[1-9]\d\.\d)\0/.exec(data.toString('latin1'))?.[1];
+  // Its read-only data names it once, among megabytes of kernels.
+  const file = openSync(path, 'r');
+  const chunk = Buffer.alloc(CHUNK);
+  let other: string | undefined;
+  try {
+    for (let at = 0, read = CHUNK; read > OVERLAP; at += read - OVERLAP) {
+      read = readSync(file, chunk, 0, CHUNK, at);
+      const text = chunk.toString('latin1', 0, read);
+      if (text.includes(`\0${ORT_VERSION}\0`)) return ORT_VERSION;
+      other ??= /\0(1\.[1-9]\d\.\d)\0/.exec(text)?.[1];
+    }
+  } finally {
+    closeSync(file);
+  }
+  return other;
 }
