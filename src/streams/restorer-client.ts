@@ -115,7 +115,7 @@ export class RestorerClient extends EventEmitter<RestorerEvents> {
 
   /** What earlier restorers showed. */
   private learnt(): Partial<RestorerOptions> {
-    const avoid = this.deaths.avoid(performance.now());
+    const avoid = [...(this.options.avoid ?? []), ...this.deaths.avoid(performance.now())];
     return { ...(this.measured && { known: this.measured }), ...(avoid.length > 0 && { avoid }) };
   }
 

@@ -1,0 +1,97 @@
+import assert from 'node:assert/strict';
+import { on, once } from 'node:events';
+import { after, test } from 'node:test';
+import type { RestorerEvent } from '../../src/contracts/restorer.ts';
+import type { RestorerOptions } from '../../src/restore/restorer-process.ts';
+import { RestorerClient } from '../../src/streams/restorer-client.ts';
+import { silentLogger } from '../../src/telemetry/log.ts';
+import { installFaultyGpu } from '../support/faulty-gpu/faulty-gpu.ts';
+import { temporaryDirectory } from '../support/ffmpeg.ts';
+import { FIXTURE_MODELS } from '../support/restoring.ts';
+
+const directory = await temporaryDirectory();
+after(() => directory[Symbol.asyncDispose]());
+const setGpu = installFaultyGpu(directory.path);
+
+const OPTIONS: RestorerOptions = {
+  models: FIXTURE_MODELS,
+  provider: 'cuda',
+  avoid: ['webgpu'],
+  threads: 1,
+  log: { level: 'silent', format: 'json' },
+};
+
+type Ready = Extract<RestorerEvent, { t: 'ready' }>;
+
+function startStream(restorer: RestorerClient): void {
+  restorer.send({
+    t: 'start',
+    stream: 'cam',
+    session: 1,
+    source: { url: 'lavfi:testsrc2=s=320x180:r=25', transport: 'auto', audio: false, stallTimeout: 20 },
+    settings: { model: 'blend', height: 180, strength: 1, smoothing: 0, latencyBudget: 60_000 },
+    bitrate: 500_000,
+  });
+  restorer.send({ t: 'watch', stream: 'cam', renditions: ['restored'], opus: false, aac: false });
+}
+
+/** Resolves once a second of the stream was restored on a provider, and was published. */
+async function restoredOn(restorer: RestorerClient, provider: string): Promise<void> {
+  let units = 0;
+  for await (const [event] of on(restorer, 'event') as AsyncIterable<[RestorerEvent]>) {
+    if (event.t === 'unit') units++;
+    if (event.t !== 'report') continue;
+    const { restored, restoration } = event.report;
+    if (restored > 0 && restoration?.provider === provider && units > 0) return;
+  }
+}
+
+async function nextReady(restorer: RestorerClient): Promise<Ready> {
+  const [ready] = (await once(restorer, 'ready')) as [Ready];
+  return ready;
+}
+
+test('a driver that is too old is named with what to install, and the next provider taken', async (t) => {
+  setGpu('too-old');
+  const restorer = new RestorerClient(OPTIONS, silentLogger);
+  t.after(() => restorer.close());
+  restorer.start();
+  const { provider, providers } = await nextReady(restorer);
+  assert.equal(provider, 'cpu');
+  assert.deepEqual(
+    providers.map(({ provider, works }) => [provider, works]),
+    [
+      ['cuda', false],
+      ['cpu', true],
+    ],
+  );
+  assert.match(providers[0]!.detail, /too old for CUDA 13: install driver 580 or newer/);
+  startStream(restorer);
+  await restoredOn(restorer, 'cpu');
+});
+
+test('a GPU that takes its process down whenever it runs is left out, and the next provider taken', async (t) => {
+  setGpu('works');
+  const restorer = new RestorerClient(OPTIONS, silentLogger);
+  t.after(() => restorer.close());
+  restorer.start();
+  assert.equal((await nextReady(restorer)).provider, 'cuda');
+  startStream(restorer);
+  await restoredOn(restorer, 'cuda');
+  const deaths: string[] = [];
+  restorer.on('down', (cause) => deaths.push(cause));
+  setGpu('deadly');
+  // As the gateway does: whatever is ready is given the stream again.
+  let ready: Ready;
+  do {
+    ready = await nextReady(restorer);
+    startStream(restorer);
+  } while (ready.provider === 'cuda');
+  await restoredOn(restorer, 'cpu');
+  assert.ok(deaths.length >= 2 && deaths.length <= 4, `${deaths.length} deaths`);
+  assert.deepEqual(
+    ready.providers.map(({ provider }) => provider),
+    ['cpu'],
+    'it is not even tried',
+  );
+});
