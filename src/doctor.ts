@@ -5,20 +5,16 @@ import { checkFfmpeg } from './codec/ffmpeg.ts';
 import { type Config, configSchema } from './config/schema.ts';
 import { ConfigStore } from './config/store.ts';
 import { errorInfo } from './contracts/errors.ts';
-import type { RestorerEvent } from './contracts/restorer.ts';
+import { PROVIDERS, type RestorerEvent } from './contracts/restorer.ts';
 import { describeJobs } from './jobs/check.ts';
 import { estimate } from './restore/calibrate.ts';
 import type { Provider } from './restore/device/device.ts';
-import { PROVIDERS } from './restore/providers.ts';
 import type { RestorerOptions } from './restore/restorer-process.ts';
 import { ASSUMED_FPS, chooseRestoration, HEIGHTS } from './restore/working-height.ts';
-import { RestorerClient } from './streams/restorer-client.ts';
+import { ANSWER_WITHIN, askRestorer } from './streams/ask-restorer.ts';
 import { silentLogger } from './telemetry/log.ts';
 
 type Ready = Extract<RestorerEvent, { t: 'ready' }>;
-
-/** Opening and timing every model takes seconds; a broken driver may take for ever. */
-const RESTORER_TIMEOUT = 120_000;
 
 class Report {
   problems = 0;
@@ -117,41 +113,25 @@ async function checkPort(report: Report, what: string, host: string, port: numbe
 
 async function checkModels(report: Report, config: Config, root: string): Promise<void> {
   const facts = await openRestorer(config, root);
-  if (!facts) report.wrong(`the restorer did not open its models within ${RESTORER_TIMEOUT / 1000} s`);
+  if (!facts) report.wrong(`the restorer did not open its models within ${ANSWER_WITHIN / 1000} s`);
   else describeModels(report, facts);
 }
 
-/** Starts a restorer and asks what it can do; undefined when it dies or takes too long. */
-async function openRestorer(
+/** What a restorer on this host says it can do; undefined when it dies or takes too long. */
+function openRestorer(
   config: Config,
   root: string,
   changes: Partial<RestorerOptions> = {},
 ): Promise<Ready | undefined> {
   const { provider, models, threads, devices } = config.restorer;
-  const restorer = new RestorerClient(
-    {
-      provider,
-      models: resolve(root, models),
-      threads: threads ?? availableParallelism(),
-      device: devices === 'auto' ? 0 : devices[0]!,
-      log: { level: 'silent', format: 'json' },
-      ...changes,
-    },
-    silentLogger,
-  );
-  const ready = new Promise<Ready | undefined>((done) => {
-    const timer = setTimeout(() => done(undefined), RESTORER_TIMEOUT);
-    const end = (facts?: Ready) => {
-      clearTimeout(timer);
-      done(facts);
-    };
-    restorer.once('ready', end);
-    restorer.once('down', () => end());
+  return askRestorer({
+    provider,
+    models: resolve(root, models),
+    threads: threads ?? availableParallelism(),
+    device: devices === 'auto' ? 0 : devices[0]!,
+    log: { level: 'silent', format: 'json' },
+    ...changes,
   });
-  restorer.start();
-  const facts = await ready;
-  await restorer.close();
-  return facts;
 }
 
 /** Each provider in a process of its own: a broken driver takes nothing else down. */

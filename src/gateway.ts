@@ -27,6 +27,8 @@ import { HostReadings } from './telemetry/host-readings.ts';
 import type { Logger } from './telemetry/log.ts';
 import { Metrics } from './telemetry/metrics.ts';
 
+/** How often a restorer that lost its GPU looks whether it is back, ms: looking costs seconds of every core. */
+const RETURN_AFTER = 600_000;
 /** How long restorers may take to let go of their files when the gateway stops, ms. */
 const JOBS_GRACE = 2500;
 /** The stream that starts when none is configured. */
@@ -110,7 +112,7 @@ class Parts {
     };
     this.restorer = new RestorerPool(
       devices.map((device) => ({ device, client: new RestorerClient({ ...options, device }, logger) })),
-      { logger, retireDoubles: config.restorer.devices === 'auto' },
+      { logger, retireDoubles: config.restorer.devices === 'auto', returnAfter: RETURN_AFTER },
     );
     this.streams = new StreamRegistry({
       restorer: this.restorer,

@@ -18,9 +18,12 @@ export interface ModelSpeed {
   perMegapixel: number;
 }
 
-/** What came of one provider of ONNX Runtime on this host. */
+/** Providers of ONNX Runtime, the likely fastest first. */
+export const PROVIDERS = ['tensorrt', 'cuda', 'webgpu', 'cpu'] as const;
+
+/** What came of one provider on this host. */
 export interface ProviderStatus {
-  provider: 'tensorrt' | 'cuda' | 'webgpu' | 'cpu';
+  provider: (typeof PROVIDERS)[number];
   works: boolean;
   /** A sentence: what is missing and how to get it, or what was checked. */
   detail: string;

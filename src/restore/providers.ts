@@ -1,6 +1,7 @@
 import { accessSync, constants, existsSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { ClearwayError, errorInfo } from '../contracts/errors.ts';
+import { PROVIDERS } from '../contracts/restorer.ts';
 import { createCudaDevice } from './device/cuda-device.ts';
 import {
   CUDA_FILES,
@@ -15,9 +16,6 @@ import {
 } from './device/cuda-libraries.ts';
 import type { Device, Provider } from './device/device.ts';
 import { CpuDevice, WebGpuDevice } from './device/node-device.ts';
-
-/** The likely fastest first. */
-export const PROVIDERS: readonly Provider[] = ['tensorrt', 'cuda', 'webgpu', 'cpu'];
 
 export interface DeviceOptions {
   /** CPU threads of one run. */

@@ -26,6 +26,12 @@ export class Deaths {
     return true;
   }
 
+  /** It was seen to work again. */
+  forgive(provider: Provider): void {
+    this.running.delete(provider);
+    this.leftOut.delete(provider);
+  }
+
   avoid(now: number): Provider[] {
     return [...this.leftOut].filter(([, since]) => now - since < LEFT_OUT).map(([provider]) => provider);
   }

@@ -25,7 +25,7 @@ interface RestorerEvents {
 
 /** The gateway's end of the restorer process: forks it, listens to it, and starts it again when it dies or hangs. */
 export class RestorerClient extends EventEmitter<RestorerEvents> {
-  private readonly options: RestorerOptions;
+  readonly options: RestorerOptions;
   private readonly logger: Logger;
   private child: ChildProcess | undefined;
   private facts: Extract<RestorerEvent, { t: 'ready' }> | undefined;
@@ -39,6 +39,8 @@ export class RestorerClient extends EventEmitter<RestorerEvents> {
   private watchdog: NodeJS.Timeout | undefined;
   private restart: NodeJS.Timeout | undefined;
   private closing = false;
+  /** Why it is being ended and started anew, if it is. */
+  private renewing: string | undefined;
   restarts = 0;
 
   constructor(options: RestorerOptions, logger: Logger) {
@@ -88,13 +90,18 @@ export class RestorerClient extends EventEmitter<RestorerEvents> {
     clearTimeout(this.watchdog);
     const { child } = this;
     if (!child?.pid || child.exitCode !== null || child.signalCode !== null) return;
-    const exited = once(child, 'exit');
     // One that still times its models does not listen yet, and holds nothing that has to be ended in order.
     if (!this.facts) child.kill('SIGKILL');
-    else if (child.connected) child.send({ t: 'shutdown' } satisfies RestorerCommand);
-    const kill = setTimeout(() => child.kill('SIGKILL'), STOP_GRACE);
-    await exited;
-    clearTimeout(kill);
+    await end(child);
+  }
+
+  /** Ends the restorer in order and starts it at once on a provider that works again; lost when it is down. */
+  renewOn(provider: ProviderStatus['provider']): void {
+    if (!this.facts || !this.child) return;
+    this.deaths.forgive(provider);
+    this.renewing = `${provider} works again`;
+    this.facts = undefined;
+    void end(this.child);
   }
 
   private receive(event: RestorerEvent | FileEvent): void {
@@ -144,6 +151,12 @@ export class RestorerClient extends EventEmitter<RestorerEvents> {
     const opening = this.facts === undefined;
     this.facts = undefined;
     if (this.closing) return;
+    if (this.renewing !== undefined) {
+      this.emit('down', this.renewing);
+      this.renewing = undefined;
+      this.start();
+      return;
+    }
     if (this.provider && this.deaths.note(this.provider, opening, performance.now()))
       this.logger.error(
         { provider: this.provider, cause },
@@ -160,6 +173,15 @@ export class RestorerClient extends EventEmitter<RestorerEvents> {
     this.restart = setTimeout(() => this.start(), this.restartAfter);
     this.restartAfter = Math.min(this.restartAfter * 2, RESTART_MOST);
   }
+}
+
+/** Asks a restorer to end, and ends it by force when that takes too long. */
+async function end(child: ChildProcess): Promise<void> {
+  const exited = once(child, 'exit');
+  if (child.connected) child.send({ t: 'shutdown' } satisfies RestorerCommand);
+  const kill = setTimeout(() => child.kill('SIGKILL'), STOP_GRACE);
+  await exited;
+  clearTimeout(kill);
 }
 
 function isFileEvent(event: RestorerEvent | FileEvent): event is FileEvent {

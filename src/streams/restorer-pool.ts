@@ -2,6 +2,7 @@ import { EventEmitter } from 'node:events';
 import type { RestorerCommand, RestorerEvent } from '../contracts/restorer.ts';
 import type { Logger } from '../telemetry/log.ts';
 import { Occupancy } from './placement.ts';
+import { ProviderReturn } from './provider-return.ts';
 import type { RestorerClient } from './restorer-client.ts';
 
 type Ready = Extract<RestorerEvent, { t: 'ready' }>;
@@ -46,6 +47,8 @@ export interface PoolOptions {
   logger: Logger;
   /** End restorers whose provider does not choose its device, all but the first: they would share one accelerator. */
   retireDoubles: boolean;
+  /** After so long, ms, a restorer that lost its provider looks whether it is back, and again; never when absent. */
+  returnAfter?: number;
 }
 
 /**
@@ -55,12 +58,17 @@ export interface PoolOptions {
 export class RestorerPool extends EventEmitter<PoolEvents> {
   private seats: Seat[];
   private readonly options: PoolOptions;
+  private readonly returns: ProviderReturn[] = [];
 
   constructor(members: PoolMember[], options: PoolOptions) {
     super();
     this.options = options;
     this.seats = members.map((member) => ({ ...member, occupancy: new Occupancy(), starting: true }));
-    for (const seat of this.seats) this.listen(seat);
+    const { returnAfter, logger } = options;
+    for (const seat of this.seats) {
+      this.listen(seat);
+      if (returnAfter !== undefined) this.returns.push(new ProviderReturn(seat.client, returnAfter, logger));
+    }
   }
 
   /** What the first restorer that runs said it can do; undefined while none does. */
@@ -89,7 +97,9 @@ export class RestorerPool extends EventEmitter<PoolEvents> {
   }
 
   async close(): Promise<void> {
-    await Promise.all(this.seats.map(({ client }) => client.close()));
+    await Promise.all(
+      [...this.returns, ...this.seats.map(({ client }) => client)].map((part) => part.close()),
+    );
   }
 
   /** The restorer of one stream, wherever it is: found when the stream asks whether it is ready, or starts. */

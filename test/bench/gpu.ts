@@ -16,11 +16,12 @@
 import { execFileSync } from 'node:child_process';
 import { existsSync, readFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
+import { PROVIDERS } from '../../src/contracts/restorer.ts';
 import type { Device, DeviceTensor, Executor, Provider } from '../../src/restore/device/device.ts';
 import { RestorerGraph, SmootherGraph } from '../../src/restore/graph.ts';
 import { listModels, type ModelFiles, readModel } from '../../src/restore/manifest.ts';
 import { pictureBytes } from '../../src/restore/picture.ts';
-import { openDevice, PROVIDERS } from '../../src/restore/providers.ts';
+import { openDevice } from '../../src/restore/providers.ts';
 import { Restoration } from '../../src/restore/restoration.ts';
 import { livePart } from './gpu-live.ts';
 import { gpusPart, streamsPart } from './gpu-streams.ts';

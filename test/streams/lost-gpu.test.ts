@@ -1,9 +1,12 @@
 import assert from 'node:assert/strict';
 import { on, once } from 'node:events';
+import { cp } from 'node:fs/promises';
+import { join } from 'node:path';
 import { after, test } from 'node:test';
 import type { RestorerEvent } from '../../src/contracts/restorer.ts';
 import type { RestorerOptions } from '../../src/restore/restorer-process.ts';
 import { RestorerClient } from '../../src/streams/restorer-client.ts';
+import { RestorerPool } from '../../src/streams/restorer-pool.ts';
 import { silentLogger } from '../../src/telemetry/log.ts';
 import { installFaultyGpu } from '../support/faulty-gpu/faulty-gpu.ts';
 import { temporaryDirectory } from '../support/ffmpeg.ts';
@@ -12,9 +15,12 @@ import { FIXTURE_MODELS } from '../support/restoring.ts';
 const directory = await temporaryDirectory();
 after(() => directory[Symbol.asyncDispose]());
 const setGpu = installFaultyGpu(directory.path);
+// One model: each restorer checks and times all there are.
+const models = join(directory.path, 'models');
+await cp(join(FIXTURE_MODELS, 'blend'), join(models, 'blend'), { recursive: true });
 
 const OPTIONS: RestorerOptions = {
-  models: FIXTURE_MODELS,
+  models,
   provider: 'cuda',
   avoid: ['webgpu'],
   threads: 1,
@@ -94,4 +100,32 @@ test('a GPU that takes its process down whenever it runs is left out, and the ne
     ['cpu'],
     'it is not even tried',
   );
+});
+
+test('a restorer that fell back from a lost GPU goes back to it once it works again', async (t) => {
+  setGpu('works');
+  const restorer = new RestorerClient(OPTIONS, silentLogger);
+  const pool = new RestorerPool([{ client: restorer, device: 0 }], {
+    logger: silentLogger,
+    retireDoubles: false,
+    returnAfter: 100,
+  });
+  t.after(() => pool.close());
+  pool.start();
+  assert.equal((await nextReady(restorer)).provider, 'cuda');
+  startStream(restorer);
+  await restoredOn(restorer, 'cuda');
+  setGpu('lost');
+  assert.equal((await nextReady(restorer)).provider, 'cpu');
+  startStream(restorer);
+  await restoredOn(restorer, 'cpu');
+  const causes: string[] = [];
+  restorer.on('down', (cause) => causes.push(cause));
+  const { restarts } = restorer;
+  setGpu('works');
+  assert.equal((await nextReady(restorer)).provider, 'cuda');
+  assert.deepEqual(causes, ['cuda works again']);
+  assert.equal(restorer.restarts, restarts, 'that is no death');
+  startStream(restorer);
+  await restoredOn(restorer, 'cuda');
 });

@@ -1,0 +1,28 @@
+import type { RestorerEvent } from '../contracts/restorer.ts';
+import type { RestorerOptions } from '../restore/restorer-process.ts';
+import { silentLogger } from '../telemetry/log.ts';
+import { RestorerClient } from './restorer-client.ts';
+
+type Ready = Extract<RestorerEvent, { t: 'ready' }>;
+
+/** Opening and timing every model takes seconds; a broken driver may take for ever, ms. */
+export const ANSWER_WITHIN = 120_000;
+
+/** Starts a restorer, asks what it can do and ends it; undefined when it dies, takes too long or is given up. */
+export async function askRestorer(
+  options: RestorerOptions,
+  signal?: AbortSignal,
+): Promise<Ready | undefined> {
+  const restorer = new RestorerClient(options, silentLogger);
+  const answer = Promise.withResolvers<Ready | undefined>();
+  const giveUp = () => answer.resolve(undefined);
+  const timer = setTimeout(giveUp, ANSWER_WITHIN);
+  signal?.addEventListener('abort', giveUp);
+  restorer.once('ready', answer.resolve).once('down', giveUp);
+  restorer.start();
+  const facts = await answer.promise;
+  clearTimeout(timer);
+  signal?.removeEventListener('abort', giveUp);
+  await restorer.close();
+  return facts;
+}
