@@ -12,7 +12,7 @@ import { ensureTools, FFMPEG, findChromium, TEST_TOOLS } from './lib/tools.mjs';
 // They only bound hangs; CLEARWAY_TEST_TIMEOUT (seconds a file) is for machines slower than two cores.
 const FILE_SECONDS = Number(process.env.CLEARWAY_TEST_TIMEOUT) || 300;
 const TEST_SECONDS = FILE_SECONDS * 0.8;
-const RUN_SECONDS = FILE_SECONDS * 4;
+const RUN_SECONDS = FILE_SECONDS * 8;
 
 /** Every test file under a directory, relative to the checkout, sorted. */
 function testFiles(dir) {
