@@ -3,7 +3,7 @@ import { CLOCK_RATE } from '../contracts/media.ts';
 import type { SourceSpec } from '../contracts/restorer.ts';
 import type { SourceInfo } from '../contracts/stream.ts';
 import { now } from '../contracts/time.ts';
-import { type Logger, redact } from '../telemetry/log.ts';
+import { redact } from '../telemetry/log.ts';
 import { ByteQueue } from './byte-queue.ts';
 import { type Capture, CaptureClock, ProducerTimeReader } from './capture-clock.ts';
 import { decoderArguments } from './decoder-arguments.ts';
@@ -50,6 +50,8 @@ export interface DecodedAudio {
 
 export interface DecoderEnd {
   error: ClearwayError;
+  /** What ffmpeg complained of last. */
+  problems: string[];
   /** What to open at once instead (UDP after a refused TCP, no audio after undecodable audio). */
   again?: SourceSpec;
 }
@@ -74,11 +76,12 @@ export interface DecoderOptions {
   /** Seconds from here to the first frame, after which the source counts as stalled (default 15). */
   connectTimeout?: number;
   ffmpegPath?: string;
-  logger: Logger;
 }
 
 export interface DecoderProcess extends AsyncDisposable {
-  readonly pid: number | undefined;
+  /** Reads no more pictures until `resume`; the child waits when its pipe is full. */
+  pause(): void;
+  resume(): void;
   /** Ends the child and everything it started; resolves when it is gone. */
   stop(): Promise<void>;
 }
@@ -108,14 +111,20 @@ export function spawnDecoder(
   const decoder = new Decoder(spec, handlers);
   const [video, packets, audio, producer] = child.pipes;
   let stopping = false;
+  let paused = false;
   let stalled: ClearwayError | undefined;
 
   let deadline = setTimeout(stall, (options.connectTimeout ?? CONNECT_TIMEOUT) * 1000);
-  decoder.onFrame = () => {
+  decoder.onFrame = watch;
+  function watch(): void {
     clearTimeout(deadline);
     deadline = setTimeout(stall, spec.stallTimeout * 1000);
-  };
+  }
   function stall(): void {
+    if (paused) {
+      watch();
+      return;
+    }
     stalled = new ClearwayError(
       'CLEARWAY_SOURCE_STALLED',
       decoder.frames > 0
@@ -135,10 +144,10 @@ export function spawnDecoder(
   const ended = child.closed.then((exit) => {
     clearTimeout(deadline);
     if (stopping) return;
-    for (const text of decoder.problems) options.logger.debug({ source: redact(spec.url) }, text);
     const again = stalled ? undefined : alternative(decoder.problems, spec);
     handlers.ended({
       error: stalled ?? classifyFailure(decoder.problems, exit, spec, decoder.frames > 0),
+      problems: decoder.problems,
       ...(again ? { again } : {}),
     });
   });
@@ -149,7 +158,18 @@ export function spawnDecoder(
     await child.stop();
     await ended;
   }
-  return { pid: child.pid, stop, [Symbol.asyncDispose]: stop };
+  return {
+    pause() {
+      paused = true;
+      video!.pause();
+    },
+    resume() {
+      paused = false;
+      video!.resume();
+    },
+    stop,
+    [Symbol.asyncDispose]: stop,
+  };
 }
 
 /** Codecs whose pictures ffmpeg's parser puts together from what RTP carries. */

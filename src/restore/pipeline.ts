@@ -1,5 +1,6 @@
 import type { Capture } from '../codec/capture-clock.ts';
-import { type DecodedFrame, type DecoderProcess, spawnDecoder } from '../codec/decoder-process.ts';
+import type { DecodedFrame } from '../codec/decoder-process.ts';
+import { type Decoder, openDecoder } from '../codec/decoders.ts';
 import { errorInfo } from '../contracts/errors.ts';
 import { CLOCK_RATE, type Rendition } from '../contracts/media.ts';
 import type { RestorerEvent, RestoreSettings, SourceSpec } from '../contracts/restorer.ts';
@@ -56,7 +57,7 @@ export class Pipeline {
   private bitrate = 0;
 
   private session = 0;
-  private decoder: DecoderProcess | undefined;
+  private decoder: Decoder | undefined;
   private clock = new OutputClock();
   private input: SourceInfo | undefined;
   /** The session has shown a picture. */
@@ -209,7 +210,7 @@ export class Pipeline {
     this.capture = {};
     // Every connection counts from a time of its own.
     this.clock = new OutputClock(this.clock.last);
-    const decoder = spawnDecoder(
+    const decoder = openDecoder(
       source,
       { height: this.choice.height, logger: this.host.logger },
       {

@@ -4,7 +4,7 @@ import { appendFile, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { promisify } from 'node:util';
-import { spawnDecoder } from '../../src/codec/decoder-process.ts';
+import { openDecoder } from '../../src/codec/decoders.ts';
 import { silentLogger } from '../../src/telemetry/log.ts';
 import { flipBits, startHttpCamera } from '../support/bad-cameras.ts';
 import { decodeFrames } from '../support/decode.ts';
@@ -194,7 +194,7 @@ test('frames without a buffer are counted and the next ones are whole', async ()
   let dropped = 0;
   const frames: number[] = [];
   const { promise, resolve } = Promise.withResolvers<void>();
-  await using _decoder = spawnDecoder(
+  await using _decoder = openDecoder(
     { url: 'lavfi:color=gray:size=64x64:rate=100', transport: 'auto', audio: false, stallTimeout: 20 },
     { logger: silentLogger },
     {
@@ -215,6 +215,42 @@ test('frames without a buffer are counted and the next ones are whole', async ()
   );
   await promise;
   assert.ok(dropped >= 9);
+});
+
+test('a source that cannot be started ends by itself', async () => {
+  const { error } = await decodeFrames('rtsp://127.0.0.1/\0', 1);
+  assert.equal(error?.code, 'CLEARWAY_INTERNAL');
+  const { frames } = await decodeFrames('lavfi:color=gray:size=64x64:rate=100', 1);
+  assert.equal(frames.length, 1);
+});
+
+test('an owner that was busy gets every picture, in order, and can end the source while it is behind', async () => {
+  const pts: number[] = [];
+  const { promise, resolve } = Promise.withResolvers<void>();
+  const busy = () => Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 400);
+  await using _decoder = openDecoder(
+    { url: 'lavfi:color=gray:size=64x64:rate=100', transport: 'auto', audio: false, stallTimeout: 20 },
+    { logger: silentLogger },
+    {
+      allocate: (bytes) => new Uint8Array(bytes),
+      frame(frame) {
+        pts.push(frame.pts);
+        // Longer than it takes for as many pictures as are read ahead.
+        if (pts.length === 5) busy();
+        if (pts.length < 60) return;
+        busy();
+        resolve();
+      },
+      dropped: assert.fail,
+      opened() {},
+      ended: ({ error }) => assert.fail(error),
+    },
+  );
+  await promise;
+  assert.deepEqual(
+    pts,
+    pts.map((_, index) => index * 900),
+  );
 });
 
 /** Rewrites the timestamps of an FLV file's tags (Adobe FLV 10.1, E.4.1). */

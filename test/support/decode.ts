@@ -1,9 +1,5 @@
-import {
-  type ArrivedPacket,
-  type DecodedAudio,
-  type DecodedFrame,
-  spawnDecoder,
-} from '../../src/codec/decoder-process.ts';
+import type { ArrivedPacket, DecodedAudio, DecodedFrame } from '../../src/codec/decoder-process.ts';
+import { openDecoder } from '../../src/codec/decoders.ts';
 import type { ClearwayError } from '../../src/contracts/errors.ts';
 import type { SourceSpec } from '../../src/contracts/restorer.ts';
 import type { SourceInfo } from '../../src/contracts/stream.ts';
@@ -42,7 +38,7 @@ export async function decodeFrames(
     infos,
   };
   const { promise, resolve } = Promise.withResolvers<void>();
-  await using _decoder = spawnDecoder(
+  await using _decoder = openDecoder(
     { url, transport: 'auto', audio: true, stallTimeout: 20, ...spec },
     { height: height ?? 'auto', connectTimeout, logger: silentLogger },
     {
