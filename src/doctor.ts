@@ -1,7 +1,8 @@
 import { createServer } from 'node:net';
 import { availableParallelism, cpus, totalmem } from 'node:os';
 import { dirname, resolve } from 'node:path';
-import { checkFfmpeg } from './codec/ffmpeg.ts';
+import { checkFfmpeg, ffmpegPath } from './codec/ffmpeg.ts';
+import { tryHardwareDecoders } from './codec/hardware-decoder.ts';
 import { type Config, configSchema } from './config/schema.ts';
 import { ConfigStore } from './config/store.ts';
 import { errorInfo } from './contracts/errors.ts';
@@ -69,6 +70,8 @@ export async function doctor(configPath: string, root: string): Promise<number> 
       : ['off (jobs.enabled)'];
     for (const what of found) report.ok(what);
   });
+  report.section('hardware decoding');
+  await checkHardware(report, config);
   report.section('inference providers');
   await checkProviders(report, config, root);
   report.section('models');
@@ -109,6 +112,17 @@ async function checkPort(report: Report, what: string, host: string, port: numbe
     report.wrong(`${what}: ${host}:${port} cannot be opened (${error.code}); a running gateway holds it too`);
   else report.ok(`${what}: ${host}:${port} is free`);
   await new Promise<void>((done) => server.close(() => done()));
+}
+
+async function checkHardware(report: Report, { restorer: { decode, devices } }: Config): Promise<void> {
+  const trials = await tryHardwareDecoders(ffmpegPath(), devices === 'auto' ? 0 : devices[0]!);
+  for (const { method, works, detail } of trials) {
+    if (works) report.ok(`${method}: ${detail}${decode === 'software' ? ' (off: restorer.decode)' : ''}`);
+    else report.none(`${method}: ${detail}`);
+  }
+  if (trials.length === 0) report.none('this ffmpeg lists neither cuda nor vaapi');
+  if (decode === 'hardware' && !trials.some(({ works }) => works))
+    report.wrong('restorer.decode is hardware, and none works: software decodes');
 }
 
 async function checkModels(report: Report, config: Config, root: string): Promise<void> {

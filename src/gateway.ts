@@ -107,6 +107,7 @@ class Parts {
     const options = {
       models: resolve(root, config.restorer.models),
       provider: config.restorer.provider,
+      decode: config.restorer.decode,
       threads: config.restorer.threads ?? availableParallelism(),
       log,
     };

@@ -1,6 +1,7 @@
 import { CLOCK_RATE } from '../contracts/media.ts';
 import type { SourceSpec } from '../contracts/restorer.ts';
 import { type FfmpegPort, ffmpegArguments, ffmpegPath, verifiesTls } from './ffmpeg.ts';
+import { type HardwareDecoder, hardwareArguments } from './hardware-decoder.ts';
 
 /** Luma samples of the largest picture that is decoded (8K has 33 million). */
 export const MAX_PIXELS = 36_000_000;
@@ -65,6 +66,7 @@ export function decoderArguments(
   spec: SourceSpec,
   height: number | 'auto',
   path: string = ffmpegPath(),
+  hardware?: HardwareDecoder,
 ): string[] {
   const outputs: FfmpegPort[] = [
     {
@@ -88,7 +90,12 @@ export function decoderArguments(
   if (/^rtsps?$/.test(sourceScheme(spec.url))) outputs.push(captureOutput());
   return ffmpegArguments(
     ['-nostdin', '-hide_banner', '-nostats', '-loglevel', 'repeat+level+verbose'],
-    [{ url: inputUrl(spec.url), options: inputOptions(spec, path) }],
+    [
+      {
+        url: inputUrl(spec.url),
+        options: [...inputOptions(spec, path), ...(hardware ? hardwareArguments(hardware) : [])],
+      },
+    ],
     // The source's own titles would be printed with every output.
     outputs.map(({ url, options }) => ({ url, options: [...options, '-map_metadata', '-1'] })),
   );

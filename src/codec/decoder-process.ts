@@ -11,6 +11,7 @@ import { type LogEvent, parseLogLine, parsePacketLine, parseTimeBase } from './d
 import { ffmpegPath } from './ffmpeg.ts';
 import { spawnFfmpeg } from './ffmpeg-child.ts';
 import { alternative, classifyFailure } from './ffmpeg-failure.ts';
+import { type HardwareDecoder, isHardwareTrouble, saysSoftware } from './hardware-decoder.ts';
 import { readLines } from './lines.ts';
 
 /** A video packet as it came from the network. */
@@ -66,6 +67,8 @@ export interface DecoderHandlers {
   packet?(packet: ArrivedPacket): void;
   /** Before the first frame, and again when the camera changes resolution. */
   opened(info: SourceInfo): void;
+  /** The hardware decoder could not be opened, or failed on a picture: what ffmpeg says of it. */
+  hardwareFailed?(why: string): void;
   /** Once, when the child is gone; not called after `stop`. */
   ended(end: DecoderEnd): void;
 }
@@ -76,6 +79,8 @@ export interface DecoderOptions {
   /** Seconds from here to the first frame, after which the source counts as stalled (default 15). */
   connectTimeout?: number;
   ffmpegPath?: string;
+  /** Software when absent. */
+  hardware?: HardwareDecoder | undefined;
 }
 
 export interface DecoderProcess extends AsyncDisposable {
@@ -107,8 +112,21 @@ export function spawnDecoder(
   handlers: DecoderHandlers,
 ): DecoderProcess {
   const path = options.ffmpegPath ?? ffmpegPath();
-  const child = spawnFfmpeg(path, decoderArguments(spec, options.height ?? 'auto', path), 4);
+  const child = spawnFfmpeg(
+    path,
+    decoderArguments(spec, options.height ?? 'auto', path, options.hardware),
+    4,
+  );
   const decoder = new Decoder(spec, handlers);
+  if (options.hardware)
+    decoder.onProblem = (text) => {
+      if (!stopping && isHardwareTrouble(text)) handlers.hardwareFailed?.(text);
+    };
+  function readLog(line: string): void {
+    decoder.log(line);
+    if (options.hardware && !stopping && saysSoftware(line))
+      handlers.hardwareFailed?.('ffmpeg decodes this source in software');
+  }
   const [video, packets, audio, producer] = child.pipes;
   let stopping = false;
   let paused = false;
@@ -132,10 +150,12 @@ export function spawnDecoder(
         : `${redact(spec.url)} accepted the connection but sent no picture: look at the camera`,
       { retryable: true },
     );
+    // A driver that hangs says nothing.
+    if (options.hardware && decoder.frames === 0) handlers.hardwareFailed?.('no picture came out of it');
     void child.stop();
   }
 
-  readLines(child.stderr, (line) => decoder.log(line));
+  readLines(child.stderr, readLog);
   readLines(packets!, (line) => decoder.packetLine(line));
   video!.on('data', (chunk: Buffer) => decoder.video(chunk));
   audio!.on('data', (chunk: Buffer) => decoder.audio(chunk));
@@ -179,6 +199,7 @@ const PARSED = /^(h264|hevc)$/;
 class Decoder {
   frames = 0;
   onFrame: () => void = () => {};
+  onProblem: (text: string) => void = () => {};
   readonly problems: string[] = [];
 
   private readonly spec: SourceSpec;
@@ -244,6 +265,7 @@ class Decoder {
         if (!this.inputDescribed) this.info = { ...this.info, hasAudio: this.spec.audio };
         break;
       case 'problem':
+        this.onProblem(event.text);
         this.problems.push(event.text);
         if (this.problems.length > KEPT_PROBLEMS) this.problems.shift();
         break;

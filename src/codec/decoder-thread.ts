@@ -22,6 +22,7 @@ export type DecoderEvent = { id: number } & (
   | { t: 'packet'; packet: ArrivedPacket }
   | { t: 'frame'; frame: DecodedFrame }
   | { t: 'audio'; audio: DecodedAudio }
+  | { t: 'hardwareFailed'; why: string }
   | { t: 'ended'; error: ErrorInfo; problems: string[]; again?: SourceSpec }
   | { t: 'stopped' }
 );
@@ -53,6 +54,7 @@ class LentDecoder {
       audio: (audio) => post({ t: 'audio', id, audio }, audio.data),
       packet: (packet) => post({ t: 'packet', id, packet }),
       opened: (info) => post({ t: 'opened', id, info }),
+      hardwareFailed: (why) => post({ t: 'hardwareFailed', id, why }),
       ended: ({ error, ...end }) => {
         decoders.delete(id);
         post({ t: 'ended', id, error: errorInfo(error), ...end });

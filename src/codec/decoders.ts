@@ -102,6 +102,9 @@ class DecoderThread {
       case 'audio':
         handlers.audio?.(event.audio);
         break;
+      case 'hardwareFailed':
+        handlers.hardwareFailed?.(event.why);
+        break;
       case 'frame': {
         const { frame } = event;
         const other = handlers.allocate(frame.data.byteLength);

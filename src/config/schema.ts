@@ -210,6 +210,12 @@ export const configSchema = z.strictObject({
         .enum(['auto', 'cpu', 'webgpu', 'cuda', 'tensorrt'])
         .default('auto')
         .describe('tried first, and after it the slower ones of tensorrt, cuda, webgpu, cpu'),
+      decode: z
+        .enum(['auto', 'software', 'hardware'])
+        .default('software')
+        .describe(
+          'auto = by NVDEC or VAAPI where ffmpeg lists it and a trial at the start works, else software; hardware = the same, and a warning where none works',
+        ),
       models: z
         .string()
         .default('models')

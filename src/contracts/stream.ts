@@ -39,6 +39,8 @@ export interface SourceInfo {
   /** Frames per second, measured once known. */
   fps: number;
   hasAudio: boolean;
+  /** What decodes it: `software`, `cuda` or `vaapi`; `software (why)` after a hardware decoder failed. */
+  decoder?: string;
   /** Bits per second of the camera's video, measured. */
   bitrate?: number;
   /** Whether the camera says when its pictures were taken (RTCP sender reports); `wrong`: it does, and it cannot be. */

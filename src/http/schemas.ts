@@ -30,6 +30,10 @@ export const statusSchema = z
         codec: z.string(),
         fps: z.number(),
         hasAudio: z.boolean(),
+        decoder: z
+          .string()
+          .optional()
+          .describe('software, cuda or vaapi; `software (why)` after a hardware decoder failed'),
         captureClock: z.enum(['camera', 'wrong']).optional(),
         captureLead: z.number().optional(),
         bitrate: z.number().optional().describe('bits per second'),

@@ -1,6 +1,7 @@
 import type { Capture } from '../codec/capture-clock.ts';
 import type { DecodedFrame } from '../codec/decoder-process.ts';
 import { type Decoder, openDecoder } from '../codec/decoders.ts';
+import type { HardwareDecoder } from '../codec/hardware-decoder.ts';
 import { errorInfo } from '../contracts/errors.ts';
 import { CLOCK_RATE, type Rendition } from '../contracts/media.ts';
 import type { RestorerEvent, RestoreSettings, SourceSpec } from '../contracts/restorer.ts';
@@ -34,6 +35,8 @@ export interface PipelineHost {
   /** Restored streams that share the accelerator now. */
   restoredStreams(): number;
   encoderThreads: number;
+  /** What decodes; software when absent. */
+  hardware: HardwareDecoder | undefined;
   send(event: RestorerEvent): void;
   logger: Logger;
 }
@@ -58,6 +61,8 @@ export class Pipeline {
 
   private session = 0;
   private decoder: Decoder | undefined;
+  /** Why it is decoded in software although there is a hardware decoder. */
+  private hardwareFailure: string | undefined;
   private clock = new OutputClock();
   private input: SourceInfo | undefined;
   /** The session has shown a picture. */
@@ -210,9 +215,10 @@ export class Pipeline {
     this.capture = {};
     // Every connection counts from a time of its own.
     this.clock = new OutputClock(this.clock.last);
+    const hardware = this.hardwareFailure === undefined ? this.host.hardware : undefined;
     const decoder = openDecoder(
       source,
-      { height: this.choice.height, logger: this.host.logger },
+      { height: this.choice.height, logger: this.host.logger, hardware },
       {
         allocate: (bytes) => this.flow.allocate(bytes),
         frame: (frame) => this.onFrame(frame),
@@ -220,15 +226,29 @@ export class Pipeline {
         audio: ({ data, pts }) => this.audio.push(data, pts / TICKS_PER_MS, this.clock),
         packet: ({ size }) => this.report.arrived(size),
         opened: (info) => this.onOpened(info, source),
+        hardwareFailed: (why) => this.leaveHardware(why),
         ended: ({ error, again }) => {
           if (this.decoder !== decoder) return;
           this.decoder = undefined;
-          if (again) this.connect(again);
+          const refused = hardware && this.hardwareFailure !== undefined && !this.live;
+          if (again ?? refused) this.connect(again ?? source);
           else this.host.send({ t: 'ended', stream, session, error: errorInfo(error) });
         },
       },
     );
     this.decoder = decoder;
+  }
+
+  /** A hardware decoder that failed once, for want of sessions say, is not asked again by this stream. */
+  private leaveHardware(why: string): void {
+    if (this.hardwareFailure !== undefined) return;
+    this.hardwareFailure = why;
+    this.host.logger.warn({ stream: this.stream, why }, 'hardware decoding failed: software from now on');
+  }
+
+  private get decoderName(): string {
+    if (this.hardwareFailure !== undefined) return `software (${this.hardwareFailure})`;
+    return this.host.hardware?.method ?? 'software';
   }
 
   /** The height was chosen for an assumed frame rate: the true one may ask for another, before the first picture. */
@@ -286,7 +306,7 @@ export class Pipeline {
   }
 
   private described(): SourceInfo | undefined {
-    return this.input && { ...this.input, ...this.capture };
+    return this.input && { ...this.input, ...this.capture, decoder: this.decoderName };
   }
 
   private goLive(): void {

@@ -1,4 +1,6 @@
 import { availableParallelism } from 'node:os';
+import { ffmpegPath } from '../codec/ffmpeg.ts';
+import { type HardwareDecoder, tryHardwareDecoders } from '../codec/hardware-decoder.ts';
 import { errorInfo } from '../contracts/errors.ts';
 import type { FileCommand, FileEvent } from '../contracts/file.ts';
 import type { RestorerCommand, RestorerEvent } from '../contracts/restorer.ts';
@@ -13,6 +15,8 @@ import { RunningCost } from './running-cost.ts';
 
 /** What the gateway passes as the one argument, as JSON. */
 export interface RestorerOptions extends InferenceOptions {
+  /** Software when absent. */
+  decode?: 'auto' | 'software' | 'hardware';
   log: { level: string; format: 'auto' | 'json' | 'pretty' };
 }
 
@@ -47,6 +51,19 @@ function fail(error: Error): void {
   process.exit(1);
 }
 
+/** The first hardware decoder that was seen to work, where one may be used. */
+async function findHardware(): Promise<HardwareDecoder | undefined> {
+  if ((options.decode ?? 'software') === 'software') return undefined;
+  const trials = await tryHardwareDecoders(ffmpegPath(), options.device ?? 0);
+  const found = trials.find(({ works }) => works);
+  const level = options.decode === 'hardware' && !found ? 'warn' : 'info';
+  logger[level](
+    { trials },
+    found ? `${found.method} decodes` : 'no hardware decoder works here: software decodes',
+  );
+  return found;
+}
+
 /** A parent that goes while the models are opened and timed has nobody told yet: there is nothing to end in order. */
 function abandon(): void {
   process.kill(process.pid, 'SIGKILL');
@@ -54,7 +71,7 @@ function abandon(): void {
 process.once('disconnect', abandon);
 
 const inference = new Inference(options, fail, (provider) => send({ t: 'trying', provider }));
-const accelerator = await inference.ready;
+const [accelerator, hardware] = await Promise.all([inference.ready, findHardware()]);
 const cost = new RunningCost(accelerator.speeds);
 const admission = new Admission(() => inference.load);
 const files = new FileWork({ inference, accelerator, live: () => pipelines.size > 0 }, (event) => {
@@ -71,6 +88,7 @@ function pipelineOf(command: Extract<RestorerCommand, { t: 'start' }>): Pipeline
     cost,
     admission,
     restoredStreams: () => [...pipelines.values()].filter((other) => other.restores).length,
+    hardware,
     encoderThreads: Math.min(4, Math.max(1, Math.floor(cores / 2))),
     send,
     logger,
