@@ -1,5 +1,5 @@
 import { type ChildProcess, fork } from 'node:child_process';
-import { EventEmitter, once } from 'node:events';
+import { EventEmitter } from 'node:events';
 import type { FileCommand, FileEvent } from '../contracts/file.ts';
 import type { ProviderStatus, RestorerCommand, RestorerEvent } from '../contracts/restorer.ts';
 import type { RestorerOptions } from '../restore/restorer-process.ts';
@@ -177,8 +177,9 @@ export class RestorerClient extends EventEmitter<RestorerEvents> {
 
 /** Asks a restorer to end, and ends it by force when that takes too long. */
 async function end(child: ChildProcess): Promise<void> {
-  const exited = once(child, 'exit');
-  if (child.connected) child.send({ t: 'shutdown' } satisfies RestorerCommand);
+  const exited = new Promise<void>((resolve) => child.once('exit', () => resolve()));
+  // One that is dying already cannot be told any more (EPIPE): only its exit counts.
+  if (child.connected) child.send({ t: 'shutdown' } satisfies RestorerCommand, () => {});
   const kill = setTimeout(() => child.kill('SIGKILL'), STOP_GRACE);
   await exited;
   clearTimeout(kill);
