@@ -1,4 +1,3 @@
-import { EventEmitter } from 'node:events';
 import { DatabaseSync, type SQLOutputValue } from 'node:sqlite';
 import { ClearwayError, errorInfo } from '../contracts/errors.ts';
 import {
@@ -9,6 +8,7 @@ import {
   type JobRunner,
   MAX_ATTEMPTS,
 } from '../contracts/jobs.ts';
+import { JobAnnouncer } from './announcer.ts';
 import { limited } from './progress.ts';
 
 /** Wait before the next attempt of a job that failed for a passing reason, ms. */
@@ -18,10 +18,9 @@ const RETRY_AFTER = 2000;
  * The queue of a single gateway, in an SQLite file. The whole job is one JSON column; state, turn and age are columns
  * because they are asked for. The file is locked while it is open, so that two gateways never share it.
  */
-export class EmbeddedQueue implements JobQueue {
+export class EmbeddedQueue extends JobAnnouncer implements JobQueue {
   readonly #db: DatabaseSync;
   readonly #concurrency: number;
-  readonly #events = new EventEmitter<{ job: [Job]; forgotten: [string] }>();
   readonly #running = new Map<string, { abort: AbortController; ended: Promise<void> }>();
   /** Progress is worth nothing after a restart, so it stays in memory. */
   readonly #progress = new Map<string, Job['progress']>();
@@ -31,6 +30,7 @@ export class EmbeddedQueue implements JobQueue {
 
   /** Opens or makes the file. Throws CLEARWAY_CONFIG_INVALID when another gateway has it open. */
   constructor(path: string, { concurrency }: { concurrency: number }) {
+    super();
     this.#concurrency = concurrency;
     this.#db = new DatabaseSync(path);
     try {
@@ -80,22 +80,12 @@ export class EmbeddedQueue implements JobQueue {
 
   async forget(id: string): Promise<void> {
     const { changes } = this.#db.prepare('DELETE FROM jobs WHERE id = ?').run(id);
-    if (changes > 0) this.#events.emit('forgotten', id);
+    if (changes > 0) this.events.emit('forgotten', id);
   }
 
   work(run: JobRunner): void {
     this.#run = run;
     this.#pump();
-  }
-
-  onJob(listener: (job: Job) => void): () => void {
-    this.#events.on('job', listener);
-    return () => this.#events.off('job', listener);
-  }
-
-  onForgotten(listener: (id: string) => void): () => void {
-    this.#events.on('forgotten', listener);
-    return () => this.#events.off('forgotten', listener);
   }
 
   async close(): Promise<void> {
@@ -153,7 +143,7 @@ export class EmbeddedQueue implements JobQueue {
     const onProgress = limited((progress) => {
       this.#progress.set(job.id, progress);
       const now = this.#find(job.id);
-      if (now?.state === 'running') this.#events.emit('job', now);
+      if (now?.state === 'running') this.events.emit('job', now);
     });
     try {
       const result = await run(job, { signal, onProgress });
@@ -200,6 +190,6 @@ export class EmbeddedQueue implements JobQueue {
     this.#db
       .prepare('INSERT OR REPLACE INTO jobs (id, state, turn, created, job) VALUES (?, ?, ?, ?, ?)')
       .run(job.id, job.state, job.turn, job.created, JSON.stringify(kept));
-    this.#events.emit('job', job);
+    this.events.emit('job', job);
   }
 }

@@ -1,4 +1,3 @@
-import { EventEmitter } from 'node:events';
 import {
   type Job as BullJob,
   Queue,
@@ -22,6 +21,7 @@ import {
   MAX_ATTEMPTS,
 } from '../contracts/jobs.ts';
 import type { Logger } from '../telemetry/log.ts';
+import { JobAnnouncer } from './announcer.ts';
 import { limited } from './progress.ts';
 
 const NAME = 'clearway-jobs';
@@ -59,18 +59,18 @@ export interface RedisQueueOptions {
  * The queue of several gateways, in Redis by BullMQ. A worker holds a lock on its job and renews it; when it dies the
  * lock runs out and another gateway takes the job up (BullMQ calls it stalled).
  */
-export class RedisQueue implements JobQueue {
+export class RedisQueue extends JobAnnouncer implements JobQueue {
   readonly #options: RedisQueueOptions;
   readonly #commands: Redis;
   readonly #queue: Queue<Bull>;
   readonly #told: QueueEvents;
   readonly #producer: QueueEventsProducer;
-  readonly #events = new EventEmitter<{ job: [Job]; forgotten: [string] }>();
   readonly #aborts = new Map<string, AbortController>();
   #worker: Worker<Data, FileResult, string> | undefined;
   #closing = false;
 
   constructor(options: RedisQueueOptions) {
+    super();
     this.#options = options;
     this.#commands = new Redis(options.url, { maxRetriesPerRequest: 1, commandTimeout: COMMAND_TIMEOUT });
     this.#commands.on('error', (error) => this.#complain(error));
@@ -93,7 +93,7 @@ export class RedisQueue implements JobQueue {
     ] as const) {
       this.#told.on(event, changed);
     }
-    this.#told.on('removed', ({ jobId }) => this.#events.emit('forgotten', jobId));
+    this.#told.on('removed', ({ jobId }) => this.events.emit('forgotten', jobId));
     this.#told.on<CancelListener>('cancel', ({ jobId }: { jobId: string }) => {
       this.#aborts.get(jobId)?.abort();
       changed({ jobId });
@@ -162,16 +162,6 @@ export class RedisQueue implements JobQueue {
     this.#worker.on('error', (error) => this.#complain(error));
   }
 
-  onJob(listener: (job: Job) => void): () => void {
-    this.#events.on('job', listener);
-    return () => this.#events.off('job', listener);
-  }
-
-  onForgotten(listener: (id: string) => void): () => void {
-    this.#events.on('forgotten', listener);
-    return () => this.#events.off('forgotten', listener);
-  }
-
   async close(): Promise<void> {
     if (this.#closing) return;
     this.#closing = true;
@@ -219,9 +209,9 @@ export class RedisQueue implements JobQueue {
   }
 
   async #announce(id: string): Promise<void> {
-    if (this.#closing || this.#events.listenerCount('job') === 0) return;
+    if (this.#closing || this.events.listenerCount('job') === 0) return;
     const job = await this.#find(id).catch(() => undefined);
-    if (job) this.#events.emit('job', job);
+    if (job) this.events.emit('job', job);
   }
 
   /** A connection that waits for Redis for ever, as BullMQ wants it where it blocks. */
