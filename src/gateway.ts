@@ -7,10 +7,12 @@ import type { ConfigDiff } from './config/diff.ts';
 import type { Config, StreamConfig } from './config/schema.ts';
 import { ConfigStore } from './config/store.ts';
 import { ClearwayError, errorInfo } from './contracts/errors.ts';
+import type { SourceAddress } from './contracts/restorer.ts';
 import { createControl } from './control.ts';
 import { createHttpServer, type HttpServer } from './http/server.ts';
 import { createDemoCamera, type DemoCamera } from './ingest/demo.ts';
 import { RtmpServer } from './ingest/rtmp.ts';
+import { SourceProxy } from './ingest/source-proxy.ts';
 import { resolveSource } from './ingest/sources.ts';
 import { createJobTools } from './job-tools.ts';
 import { openJobs } from './jobs/open.ts';
@@ -89,6 +91,7 @@ class Parts {
   private readonly webrtc: WebRtcPublisher;
   private readonly hls: HlsPublisher | undefined;
   private rtmp: RtmpServer | undefined;
+  private proxy: Promise<SourceProxy> | undefined;
   private http: HttpServer | undefined;
   private readings: HostReadings | undefined;
   private jobs: JobService | undefined;
@@ -187,6 +190,7 @@ class Parts {
     await Promise.race([this.jobs?.close(), setTimeout(JOBS_GRACE, undefined, { ref: false })]);
     await Promise.all([this.webrtc.close(), this.hls?.close(), this.rtmp?.close(), this.restorer.close()]);
     await Promise.all([...this.demos.values()].map((demo) => demo.stop()));
+    await (await this.proxy)?.close();
   }
 
   /** Live streams run all the same when files cannot be restored; says why not. */
@@ -244,16 +248,24 @@ class Parts {
     return undefined;
   }
 
-  private async openSource(name: string, config: StreamConfig): Promise<string | undefined> {
-    const source = await resolveSource(config.source, this.sourcesFromApi.has(name) ? 'api' : 'file');
-    if (source.url !== undefined) return source.url;
+  private async openSource(name: string, config: StreamConfig): Promise<SourceAddress | undefined> {
+    const { url, proxied } = await resolveSource(
+      config.source,
+      this.sourcesFromApi.has(name) ? 'api' : 'file',
+    );
+    // A proxy that the operator has given this host decides itself where it leads.
+    if (url !== undefined && proxied && !process.env.http_proxy) {
+      this.proxy ??= SourceProxy.open();
+      return { url, proxy: (await this.proxy).url };
+    }
+    if (url !== undefined) return { url };
     if (!this.rtmp) {
       throw new ClearwayError(
         'CLEARWAY_SOURCE_UNREACHABLE',
         `Stream ${name} waits for an RTMP push, but rtmp.enabled is false.`,
       );
     }
-    return this.rtmp.isPublishing(name) ? this.rtmp.playUrl(name) : undefined;
+    return this.rtmp.isPublishing(name) ? { url: this.rtmp.playUrl(name) } : undefined;
   }
 
   private addStream(name: string, config: StreamConfig): void {

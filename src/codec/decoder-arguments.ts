@@ -19,8 +19,9 @@ const PROTOCOLS: Record<string, string> = {
   rtmp: 'rtmp,tcp',
   rtmps: 'rtmps,tcp,tls',
   srt: 'srt,udp',
-  http: 'http,https,tcp,tls,crypto',
-  https: 'https,http,tcp,tls,crypto',
+  // httpproxy: how TLS goes through a proxy.
+  http: 'http,https,httpproxy,tcp,tls,crypto',
+  https: 'https,http,httpproxy,tcp,tls,crypto',
   file: 'file',
 };
 

@@ -116,6 +116,8 @@ export function spawnDecoder(
     path,
     decoderArguments(spec, options.height ?? 'auto', path, options.hardware),
     4,
+    // As variables, because not every protocol in ffmpeg hands the option on to what it opens.
+    spec.proxy === undefined ? {} : { http_proxy: spec.proxy, no_proxy: undefined },
   );
   const decoder = new Decoder(spec, handlers);
   if (options.hardware)

@@ -38,11 +38,20 @@ function parentDeathPrefix(): string[] {
   return parentDeath;
 }
 
-/** Starts one ffmpeg as the leader of a process group of its own, with `pipes` pipes from descriptor 3 on. */
-export function spawnFfmpeg(path: string, args: string[], pipes = 0): FfmpegChild {
+/**
+ * Starts one ffmpeg as the leader of a process group of its own, with `pipes` pipes from descriptor 3 on.
+ * @param env changes to its environment; `undefined` takes a variable out
+ */
+export function spawnFfmpeg(
+  path: string,
+  args: string[],
+  pipes = 0,
+  env: Record<string, string | undefined> = {},
+): FfmpegChild {
   const [file = path, ...rest] = [...parentDeathPrefix(), path, ...args];
   const child: ChildProcess = spawn(file, rest, {
     detached: true,
+    env: { ...process.env, ...env },
     stdio: ['ignore', 'ignore', 'pipe', ...new Array<'pipe'>(pipes).fill('pipe')],
   });
   const closed = new Promise<ChildExit>((resolve) => {

@@ -17,6 +17,13 @@ interface Rule {
 /** In order: the first that fits names the failure. The patterns are ffmpeg's own words, 5.1 to 8. */
 const RULES: Rule[] = [
   {
+    // The words of ingest/source-proxy.ts.
+    pattern: /leads to a link-local or cloud metadata address/,
+    code: 'CLEARWAY_URL_REFUSED',
+    retryable: true,
+    says: 'leads to a link-local or cloud metadata address, where nothing is fetched: give the URL of the video itself',
+  },
+  {
     pattern: /\b(401|403)\b.*(unauthori[sz]ed|forbidden)|authorization failed|access denied/i,
     code: 'CLEARWAY_SOURCE_UNAUTHORIZED',
     retryable: true,

@@ -42,10 +42,16 @@ export interface RestoreSettings {
   latencyBudget: number;
 }
 
-/** What the restorer needs to open a source once. */
-export interface SourceSpec {
+/** Where a source is opened. */
+export interface SourceAddress {
   /** The whole URL with credentials, already allowed by the source policy. */
   url: string;
+  /** URL of the HTTP proxy that ffmpeg goes through, which checks where the source leads. */
+  proxy?: string;
+}
+
+/** What the restorer needs to open a source once. */
+export interface SourceSpec extends SourceAddress {
   transport: 'auto' | 'tcp' | 'udp';
   audio: boolean;
   /** Seconds without a frame after which the session ends as stalled. */

@@ -1,4 +1,3 @@
-import { lookup } from 'node:dns/promises';
 import http, { type IncomingMessage } from 'node:http';
 import https from 'node:https';
 import { BlockList, isIP } from 'node:net';
@@ -6,7 +5,7 @@ import { basename } from 'node:path';
 import type { Readable } from 'node:stream';
 import { ClearwayError } from '../contracts/errors.ts';
 import { redact } from '../telemetry/log.ts';
-import { isForbidden, type Resolver } from './sources.ts';
+import { isForbidden, type Resolver, systemResolver } from './sources.ts';
 
 const MAX_REDIRECTS = 5;
 /** Silence after which the other side counts as gone, ms. */
@@ -106,7 +105,7 @@ function readUrl(text: string): URL {
   return url;
 }
 
-async function checkedAddress(url: URL, { allowedHosts, resolve = everyAddress }: RemoteFileOptions) {
+async function checkedAddress(url: URL, { allowedHosts, resolve = systemResolver }: RemoteFileOptions) {
   const host = url.hostname.replace(/^\[|\]$/g, '').replace(/\.$/, '');
   const listed = (name: string) => allowedHosts.some((allowed) => matches(name, allowed));
   if (!listed(host)) {
@@ -130,9 +129,6 @@ async function checkedAddress(url: URL, { allowedHosts, resolve = everyAddress }
   if (first === undefined) throw unreachable(url, 'has a host name without an address');
   return first;
 }
-
-const everyAddress: Resolver = async (host) =>
-  (await lookup(host, { all: true })).map(({ address }) => address);
 
 /** `*.example.org` means every name below example.org, and not itself. */
 function matches(host: string, allowed: string): boolean {

@@ -9,6 +9,8 @@ export type SourceKind = 'url' | 'push' | 'demo' | 'lavfi' | 'file';
 export interface ResolvedSource {
   kind: SourceKind;
   url?: string;
+  /** It speaks HTTP, which may lead anywhere: it is opened through a SourceProxy. */
+  proxied?: true;
 }
 
 /** Who wrote the setting: the configuration file's author may do more than a caller of the API. */
@@ -42,7 +44,7 @@ forbidden.addAddress('100.100.100.200', 'ipv4');
 forbidden.addAddress('192.0.0.192', 'ipv4');
 
 /** getaddrinfo(3), which is what ffmpeg asks: it reads 2852039166 and 0xa9fea9fe as addresses too. */
-const systemResolver: Resolver = async (host) =>
+export const systemResolver: Resolver = async (host) =>
   (await lookup(host, { all: true })).map(({ address }) => address);
 
 /**
@@ -82,7 +84,9 @@ export async function resolveSource(
       throw refused(source, 'leads to a link-local or cloud metadata address');
     }
   }
-  return { kind: 'url', url: source };
+  // An address that the configuration file itself names is meant.
+  const proxied = /^https?:/i.test(source) && !(origin === 'file' && isIP(host) && isForbidden(host));
+  return { kind: 'url', url: source, ...(proxied ? { proxied } : {}) };
 }
 
 /**

@@ -2,7 +2,7 @@ import { EventEmitter } from 'node:events';
 import type { StreamConfig } from '../config/schema.ts';
 import { type AccessUnit, RENDITIONS, type Rendition } from '../contracts/media.ts';
 import type { StreamDirectory } from '../contracts/publish.ts';
-import type { RestorerEvent, StreamReport } from '../contracts/restorer.ts';
+import type { RestorerEvent, SourceAddress, StreamReport } from '../contracts/restorer.ts';
 import { STAGES, STREAM_STATES, type StreamStatus } from '../contracts/stream.ts';
 import { now } from '../contracts/time.ts';
 import { Deliveries } from '../telemetry/deliveries.ts';
@@ -21,8 +21,8 @@ export interface RegistryHost {
   restorer: RestorerPool;
   logger: Logger;
   metrics: Metrics;
-  /** The URL a stream's source is opened at now; undefined while there is nothing to open. */
-  open(name: string, config: StreamConfig): Promise<string | undefined>;
+  /** Where a stream's source is opened now; undefined while there is nothing to open. */
+  open(name: string, config: StreamConfig): Promise<SourceAddress | undefined>;
   viewers(name: string): StreamStatus['viewers'];
 }
 

@@ -2,7 +2,7 @@ import type { StreamConfig } from '../config/schema.ts';
 import { ClearwayError, type ErrorInfo, errorInfo } from '../contracts/errors.ts';
 import type { Rendition } from '../contracts/media.ts';
 import type { PublishedStream, SubscribeOptions, Subscription } from '../contracts/publish.ts';
-import type { RestorerEvent, RestoreSettings, StreamReport } from '../contracts/restorer.ts';
+import type { RestorerEvent, RestoreSettings, SourceAddress, StreamReport } from '../contracts/restorer.ts';
 import type { SourceInfo, StreamState, StreamStatus } from '../contracts/stream.ts';
 import { type Logger, redact } from '../telemetry/log.ts';
 import type { StreamRestorer } from './restorer-pool.ts';
@@ -26,8 +26,8 @@ let nextSession = 1;
 export interface StreamHost {
   restorer: StreamRestorer;
   logger: Logger;
-  /** The URL to open now; undefined while there is nothing to open (nobody pushes). Throws CLEARWAY_URL_REFUSED. */
-  open(): Promise<string | undefined>;
+  /** What to open now; undefined while there is nothing to open (nobody pushes). Throws CLEARWAY_URL_REFUSED. */
+  open(): Promise<SourceAddress | undefined>;
   /** Viewers by protocol, from the publishers. */
   viewers(): StreamStatus['viewers'];
   /** A connection attempt after the first begins. */
@@ -255,15 +255,15 @@ export class Stream implements PublishedStream {
     const session = nextSession++;
     this.session = session;
     this.enter('connecting', cause);
-    let url: string | undefined;
+    let opened: SourceAddress | undefined;
     try {
-      url = await this.host.open();
+      opened = await this.host.open();
     } catch (error) {
       if (session === this.session) this.onEnded(errorInfo(error));
       return;
     }
     if (session !== this.session) return;
-    if (url === undefined) return this.enter('idle', 'waiting for a publisher');
+    if (opened === undefined) return this.enter('idle', 'waiting for a publisher');
     if (!this.host.restorer.ready) return this.enter('connecting', 'the restorer is starting');
     if (this.attempts++ > 0) {
       this.reconnects++;
@@ -274,7 +274,7 @@ export class Stream implements PublishedStream {
       stream: this.name,
       session,
       source: {
-        url,
+        ...opened,
         transport: this.config.transport,
         audio: this.config.audio,
         stallTimeout: STALL_TIMEOUT,

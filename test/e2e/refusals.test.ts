@@ -7,6 +7,7 @@ import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { stringify } from 'yaml';
 import type { ConfigInput } from '../../src/config/schema.ts';
+import { startHttpCamera } from '../support/bad-cameras.ts';
 import { temporaryDirectory } from '../support/ffmpeg.ts';
 import {
   patientStream,
@@ -101,6 +102,19 @@ test('sources that lead to files, metadata services or options of ffmpeg are ref
     }
   }
   assert.equal((await gateway.api('GET', '/api/v1/streams/evil')).status, 404);
+  await healthy();
+});
+
+test('a camera that redirects to a metadata service leads nowhere', TIMEOUT, async () => {
+  const location = 'http://169.254.169.254/latest/meta-data';
+  await using camera = await startHttpCamera((_request, response) =>
+    response.writeHead(302, { location }).end(),
+  );
+  const created = await gateway.api('POST', '/api/v1/streams', { name: 'detour', source: camera.url });
+  assert.equal(created.status, 201);
+  const { error, state } = await gateway.until('detour', ({ error }) => error !== undefined);
+  assert.deepEqual([error!.code, state], ['CLEARWAY_URL_REFUSED', 'backoff']);
+  assert.equal((await gateway.api('DELETE', '/api/v1/streams/detour')).status, 204);
   await healthy();
 });
 

@@ -28,7 +28,9 @@ const ALLOWED = [
 ];
 for (const url of ALLOWED) {
   test(`allowed from the API: ${url}`, async () => {
-    assert.deepEqual(await resolveSource(url, 'api', resolve), { kind: 'url', url });
+    const { proxied = false, ...source } = await resolveSource(url, 'api', resolve);
+    assert.deepEqual(source, { kind: 'url', url });
+    assert.equal(proxied, url.startsWith('http'), 'only HTTP leads elsewhere');
   });
 }
 
@@ -140,6 +142,8 @@ test('the configuration file may name files, lavfi graphs and link-local cameras
     url: 'lavfi:testsrc2=size=640x360',
   });
   assert.equal((await resolveSource('rtsp://169.254.7.7/live', 'file')).kind, 'url');
+  assert.equal((await resolveSource('http://169.254.7.7/live', 'file')).proxied, undefined);
+  assert.equal((await resolveSource('http://camera.lan/live', 'file')).proxied, true);
   await assert.rejects(resolveSource('concat:a|b', 'file'), { code: 'CLEARWAY_URL_REFUSED' });
 });
 

@@ -23,7 +23,7 @@ class Rig {
         ready: { t: 'ready', provider: 'cpu', models: [], speeds: {}, providers: [] },
       },
       logger,
-      open: async () => 'rtsp://127.0.0.1/cam',
+      open: async () => ({ url: 'rtsp://127.0.0.1/cam' }),
       viewers: () => ({ webrtc: 0, hls: 0 }),
       reconnecting() {},
       lost: () => this.losses++,

@@ -36,7 +36,8 @@ export async function startHttpCamera(
   return Object.assign(camera, { url: `http://127.0.0.1:${camera.port}/` });
 }
 
-async function listen(server: Server): Promise<BadCamera> {
+/** A server of the test's own on loopback, gone with its connections when disposed. */
+export async function listen(server: Server): Promise<BadCamera> {
   const sockets = new Set<Socket>();
   let accepted = 0;
   server.on('connection', (socket: Socket) => {
