@@ -11,6 +11,8 @@ export type LogEvent =
   | { t: 'mapping' }
   | { t: 'problem'; text: string };
 
+/** Lines that one of the filters began. Others hold what the source chose, the names of HLS segments for one. */
+const ANNOUNCING = /^\[a?showinfo@(?:frame|audio) @ \w+\] /;
 /**
  * Not anchored to the filter's name: both filters write a line in pieces, and from ffmpeg 7 on, where each runs in a
  * thread of its own, one's piece can follow the other's on the same line, without its name.
@@ -27,6 +29,10 @@ const PROBLEM = /^(?:\[(?!tee|s16le|mp4)[^\]]* @ \w+\] )*\[(?:warning|error|fata
 
 /** Reads one line of ffmpeg's log (`-loglevel repeat+level+verbose`). */
 export function parseLogLine(line: string): LogEvent[] {
+  if (!ANNOUNCING.test(line)) {
+    const other = parseOther(line);
+    return other ? [other] : [];
+  }
   const events: LogEvent[] = [];
   const frame = FRAME.exec(line);
   if (frame) {
@@ -34,9 +40,7 @@ export function parseLogLine(line: string): LogEvent[] {
   }
   const audio = AUDIO.exec(line);
   if (audio) events.push({ t: 'audio', pts: ticks(audio[1]!), samples: Number(audio[2]) });
-  if (events.length > 0) return events;
-  const other = parseOther(line);
-  return other ? [other] : [];
+  return events;
 }
 
 function parseOther(line: string): LogEvent | undefined {

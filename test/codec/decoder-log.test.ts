@@ -24,8 +24,15 @@ test('lines that two threads wrote into each other', () => {
 });
 
 test('a picture without a timestamp, and one of a size that no filter makes', () => {
-  assert.deepEqual(parseLogLine(VIDEO.replace('25200', 'NOPTS')), [{ ...frame, pts: undefined }]);
-  assert.deepEqual(parseLogLine(VIDEO.replace('426x240', '99999x99999')), []);
+  const line = `[showinfo@frame @ 0x5630] [info] ${VIDEO}`;
+  assert.deepEqual(parseLogLine(line.replace('25200', 'NOPTS')), [{ ...frame, pts: undefined }]);
+  assert.deepEqual(parseLogLine(line.replace('426x240', '99999x99999')), []);
+});
+
+test('what a source calls its segments is no picture', () => {
+  for (const said of [VIDEO, AUDIO, `[showinfo@frame @ 0x5630] [info] ${VIDEO}`]) {
+    assert.deepEqual(parseLogLine(`[hls @ 0x5632] [info] Opening 'http://camera/${said}' for reading`), []);
+  }
 });
 
 test('packets, with their time base', () => {

@@ -153,6 +153,18 @@ test('bit-flipped and truncated H.264 drops frames, not the stream', async () =>
   assert.equal(error?.code, 'CLEARWAY_SOURCE_ENDED');
 });
 
+test('HLS segments whose names read like pictures are no pictures', async () => {
+  await using directory = await temporaryDirectory();
+  const clip = await readFile(await renderClip(join(directory.path, 'a.ts'), { seconds: 1, size: '64x48' }));
+  const name = (n: number) => `${n}.ts?n:${n} pts:0 pts_time:0 fmt:yuv420p s:9998x9998 i:P`;
+  const list = [0, 1, 2].map((n) => `#EXTINF:1,\n${name(n)}\n`).join('');
+  await using camera = await startHttpCamera(({ url }, response) =>
+    response.end(url === '/list.m3u8' ? `#EXTM3U\n#EXT-X-TARGETDURATION:1\n${list}#EXT-X-ENDLIST\n` : clip),
+  );
+  const { frames } = await decodeFrames(`${camera.url}list.m3u8`, 70);
+  assert.equal(frames.length, 70);
+});
+
 test('a camera clock that jumps back keeps its own timestamps', async () => {
   await using directory = await temporaryDirectory();
   const flv = await readFile(await renderClip(join(directory.path, 'a.flv'), { seconds: 3 }));
