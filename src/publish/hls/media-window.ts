@@ -30,8 +30,8 @@ export interface Segment {
   parts: Part[];
   /** Sum of its parts, ticks. */
   duration: number;
-  /** No part follows. */
-  complete: boolean;
+  /** All of it, once no part follows; the parts are views of it. One for all players, of whom some read slowly. */
+  data?: Buffer;
 }
 
 export interface WindowOptions {
@@ -113,7 +113,7 @@ export class MediaWindow {
     if (this.ended || msn < this.lastCompleteMsn) return true;
     if (part === undefined) return msn <= this.lastCompleteMsn;
     const segment = this.segment(msn);
-    if (segment?.complete && part >= segment.parts.length) return this.reached(msn + 1, 0);
+    if (segment?.data && part >= segment.parts.length) return this.reached(msn + 1, 0);
     return segment !== undefined && segment.parts.length > part;
   }
 
@@ -130,7 +130,6 @@ export class MediaWindow {
       discontinuity,
       parts: [],
       duration: 0,
-      complete: false,
     });
   }
 
@@ -145,7 +144,12 @@ export class MediaWindow {
   complete(): void {
     const open = this.#open;
     if (open === undefined) return;
-    open.complete = true;
+    open.data = Buffer.concat(open.parts.map(({ data }) => data));
+    let at = 0;
+    for (const part of open.parts) {
+      part.data = open.data.subarray(at, at + part.data.length);
+      at += part.data.length;
+    }
     this.#trim();
     this.#onChange();
   }
@@ -158,7 +162,7 @@ export class MediaWindow {
 
   get #open(): Segment | undefined {
     const last = this.#segments.at(-1);
-    return last?.complete === false ? last : undefined;
+    return last?.data === undefined ? last : undefined;
   }
 
   /** A live playlist never gets shorter than three target durations by removal (rfc8216bis §6.2.2). */

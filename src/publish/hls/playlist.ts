@@ -57,8 +57,7 @@ export function renderMediaPlaylist(window: MediaWindow, options: MediaPlaylistO
     lines.push(`#EXT-X-PROGRAM-DATE-TIME:${new Date(Math.round(segment.pts / 90)).toISOString()}`);
     // Parts are of use near the live edge only: three target durations (rfc8216bis §6.2.2).
     if (age(listed, index) < 3 * timing.targetDuration * CLOCK_RATE) lines.push(...partLines(segment, link));
-    if (segment.complete)
-      lines.push(`#EXTINF:${seconds(segment.duration)},`, link(uris.segment(segment.msn)));
+    if (segment.data) lines.push(`#EXTINF:${seconds(segment.duration)},`, link(uris.segment(segment.msn)));
   }
   if (window.ended) lines.push('#EXT-X-ENDLIST');
   else {

@@ -102,8 +102,7 @@ async function resource(
   if (init !== undefined) return window.init(Number(init))?.data;
   if (msn === undefined) return undefined;
   if (part === undefined) {
-    const segment = window.segment(Number(msn));
-    return segment?.complete ? Buffer.concat(segment.parts.map(({ data }) => data)) : undefined;
+    return window.segment(Number(msn))?.data;
   }
   const { next } = window;
   // The hinted part: the answer waits for it (rfc8216bis §6.2.6).

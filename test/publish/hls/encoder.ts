@@ -140,6 +140,6 @@ export class Run implements Disposable {
     this.parts.set(`${newest.msn}.${part}.m4s`, newest.parts[part]!.data);
     this.inits.set(newest.initMsn, newest.init.data);
     assert.ok(this.window.init(newest.initMsn));
-    if (newest.complete) this.segments.set(newest.msn, Buffer.concat(newest.parts.map(({ data }) => data)));
+    if (newest.data) this.segments.set(newest.msn, newest.data);
   }
 }

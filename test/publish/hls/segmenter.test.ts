@@ -170,3 +170,19 @@ function lcg(seed: number): () => number {
     return state / 2 ** 32;
   };
 }
+
+test('a segment is there once, however many players are sent it: its parts are views of it', () => {
+  using run = new Run(regular);
+  run.pictures(500, 3600);
+  const complete = run.window.listed.filter(({ data }) => data !== undefined);
+  assert.ok(complete.length > 5);
+  for (const { msn, data, parts } of complete) {
+    assert.equal(run.window.segment(msn)!.data, data);
+    let at = data!.byteOffset;
+    for (const part of parts) {
+      assert.deepEqual([part.data.buffer, part.data.byteOffset], [data!.buffer, at]);
+      at += part.data.length;
+    }
+    assert.equal(at, data!.byteOffset + data!.length);
+  }
+});
