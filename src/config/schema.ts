@@ -140,7 +140,7 @@ export const configSchema = z.strictObject({
         )
         .default(['*'])
         .describe(
-          'origins that may play (WHEP, HLS) from another page; those named, not `*`, may restore files too',
+          'origins that may play (WHEP, HLS) from another page; those named, not `*`, may restore files too; without auth, `*` means pages of this host',
         ),
     })
     .prefault({}),

@@ -1,4 +1,5 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
+import { originIsLocal } from './origin.ts';
 
 /** What the page needs and no more: its own files, pictures and media it makes itself (MSE), hls.js's worker. */
 export const PAGE_CSP = [
@@ -24,19 +25,28 @@ const PREFLIGHT_HEADERS = {
 };
 const EXPOSED_HEADERS = `ETag, Link, Location, Retry-After, Content-Range, Tus-Resumable, Upload-Offset, Upload-Length`;
 
+export interface CorsRules {
+  /** `http.corsOrigins`. */
+  origins: readonly string[];
+  /** Auth is off. What anybody may watch, a browser on this host may: `*` then means pages of this host only. */
+  open: boolean;
+}
+
 /** Security headers on everything; CORS for players and callers of /restore, preflights answered before any auth. */
-export function registerHeaders(app: FastifyInstance, origins: () => readonly string[]): void {
+export function registerHeaders(app: FastifyInstance, rules: () => CorsRules): void {
   app.addHook('onRequest', async (request: FastifyRequest, reply: FastifyReply) => {
     reply.headers({ 'x-content-type-options': 'nosniff', 'referrer-policy': 'no-referrer' });
     if (request.url.startsWith('/api/')) reply.header('cache-control', 'no-store');
     const files = FILES_PATH.test(request.url);
     if (!files && !PLAYER_PATH.test(request.url)) return undefined;
     const { origin } = request.headers;
-    const allowed = files ? origins().filter((one) => one !== '*') : origins();
-    if (allowed.includes('*')) reply.header('access-control-allow-origin', '*');
+    const { origins, open } = rules();
+    const everybody = !files && origins.includes('*');
+    if (everybody && !open) reply.header('access-control-allow-origin', '*');
     else {
       reply.header('vary', 'Origin');
-      if (origin === undefined || !allowed.includes(origin)) return undefined;
+      if (origin === undefined) return undefined;
+      if (!origins.includes(origin) && !(everybody && originIsLocal(origin))) return undefined;
       reply.header('access-control-allow-origin', origin);
     }
     reply.header('access-control-expose-headers', EXPOSED_HEADERS);

@@ -1,5 +1,6 @@
 import type { IncomingHttpHeaders } from 'node:http';
 import { isIP } from 'node:net';
+import { isLoopback } from '../config/bind.ts';
 
 /** Who asks: what a FastifyRequest and a WebSocket upgrade have in common. */
 export interface Requester {
@@ -33,5 +34,15 @@ export function sameOrigin(headers: IncomingHttpHeaders): 'yes' | 'no' | 'unknow
  */
 export function hostIsLocal(headers: IncomingHttpHeaders): boolean {
   const name = (URL.parse(`http://${hostOf(headers)}`)?.hostname ?? '').replace(/^\[|\]$/g, '');
-  return isIP(name) !== 0 || name === 'localhost' || name.endsWith('.localhost');
+  return isIP(name) !== 0 || isLocalhost(name);
+}
+
+/** Whether a page comes from this machine (an Origin header). */
+export function originIsLocal(origin: string): boolean {
+  const name = URL.parse(origin)?.hostname ?? '';
+  return isLoopback(name) || isLocalhost(name);
+}
+
+function isLocalhost(name: string): boolean {
+  return name === 'localhost' || name.endsWith('.localhost');
 }

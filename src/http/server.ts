@@ -101,7 +101,7 @@ export async function createHttpServer(options: HttpServerOptions): Promise<Http
 
   registerProblems(app);
   registerPatience(app);
-  registerHeaders(app, () => config.http.corsOrigins);
+  registerHeaders(app, () => ({ origins: config.http.corsOrigins, open: !auth.enabled }));
   await app.register(rateLimit, {
     global: false,
     ipv6Subnet: 64,

@@ -7,7 +7,7 @@ import { temporaryDirectory } from '../support/ffmpeg.ts';
 import { patientStream, startGateway } from '../support/gateway.ts';
 import { FIXTURE_MODELS } from '../support/restoring.ts';
 import { startRtspCamera } from '../support/rtsp-camera.ts';
-import { watchWhep } from './viewer.ts';
+import { openPage, watchWhep } from './viewer.ts';
 
 test('the GPU is lost in the middle of a stream: the next provider is taken and named, the viewer stays', {
   timeout: 120_000,
@@ -20,7 +20,7 @@ test('the GPU is lost in the middle of a stream: the next provider is taken and 
     streams: { cam: patientStream(camera.url, { model: 'blend' }) },
   });
   await using browser = await launchBrowser();
-  const page = await browser.context.newPage();
+  const page = await openPage(browser, gateway);
   await watchWhep(page, gateway, 'cam', { audio: false });
   await shown(page, 10);
   await gateway.until('cam', ({ restoration }) => restoration?.provider === 'cuda');

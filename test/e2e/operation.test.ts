@@ -7,7 +7,7 @@ import { type Browser, launchBrowser } from '../support/browser.ts';
 import { patientStream, type RunningGateway, startGateway } from '../support/gateway.ts';
 import { isRunning } from '../support/processes.ts';
 import { type RtspCamera, startRtspCamera } from '../support/rtsp-camera.ts';
-import { leaveWhep, readFrames, watchHls, watchWhep } from './viewer.ts';
+import { leaveWhep, openPage, readFrames, watchHls, watchWhep } from './viewer.ts';
 
 const TIMEOUT = { timeout: 120_000 };
 const SMALL = { width: 160, height: 120, rate: 15 };
@@ -33,7 +33,7 @@ before(async () => {
     }),
   );
   browser = stack.use(await launchBrowser());
-  page = await browser.context.newPage();
+  page = await openPage(browser, gateway);
 }, TIMEOUT);
 after(() => stack.disposeAsync());
 
@@ -53,7 +53,7 @@ test('an on-demand camera has one connection while anybody watches, and lingers'
   const count = () => {
     most = Math.max(most, demanded.clients);
   };
-  const viewer = await browser.context.newPage();
+  const viewer = await openPage(browser, gateway);
   await watchWhep(viewer, gateway, 'demanded');
   await watchWhep(viewer, gateway, 'demanded?rendition=compare', { name: 'compare' });
   await watchWhep(viewer, gateway, 'demanded?rendition=source', { name: 'source' });
@@ -152,7 +152,7 @@ test('a broken edit is refused with line and reason, and everything goes on', TI
 });
 
 test('SIGTERM with viewers: exit code 0 within 5 s, and nothing is left behind', TIMEOUT, async (t) => {
-  const viewer = await browser.context.newPage();
+  const viewer = await openPage(browser, gateway);
   await watchWhep(viewer, gateway, 'plain');
   await readFrames(await watchHls(viewer, gateway, 'plain/index.m3u8'), 3);
   const children = await gateway.children();

@@ -7,7 +7,16 @@ import { patientStream, type RunningGateway, startGateway } from '../support/gat
 import { pushRtmp } from '../support/rtmp-push.ts';
 import { type RtspCamera, startRtspCamera } from '../support/rtsp-camera.ts';
 import { CLIP, type DegradedClips, frameNumber, renderDegradedClips, similarity } from './degraded-clip.ts';
-import { halves, leaveWhep, readFrames, type Shown, type Viewer, watchHls, watchWhep } from './viewer.ts';
+import {
+  halves,
+  leaveWhep,
+  openPage,
+  readFrames,
+  type Shown,
+  type Viewer,
+  watchHls,
+  watchWhep,
+} from './viewer.ts';
 
 const TIMEOUT = { timeout: 120_000 };
 /** Distinct frames a verdict is about. */
@@ -58,7 +67,7 @@ before(async () => {
 after(() => stack.disposeAsync());
 
 async function withPage(use: (page: Page) => Promise<void>): Promise<void> {
-  const page = await browser.context.newPage();
+  const page = await openPage(browser, gateway);
   try {
     await use(page);
   } finally {

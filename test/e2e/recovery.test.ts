@@ -5,7 +5,7 @@ import { shown } from '../publish/webrtc/player.ts';
 import { type Browser, launchBrowser } from '../support/browser.ts';
 import { patientStream, type RunningGateway, startGateway } from '../support/gateway.ts';
 import { type RtspCamera, startRtspCamera } from '../support/rtsp-camera.ts';
-import { type Viewer, watchHls, watchWhep } from './viewer.ts';
+import { openPage, type Viewer, watchHls, watchWhep } from './viewer.ts';
 
 const TIMEOUT = { timeout: 120_000 };
 
@@ -21,7 +21,7 @@ before(async () => {
   stack.defer(() => camera[Symbol.asyncDispose]());
   gateway = stack.use(await startGateway({ streams: { cam: patientStream(camera.url) } }));
   browser = stack.use(await launchBrowser());
-  page = await browser.context.newPage();
+  page = await openPage(browser, gateway);
   await watchWhep(page, gateway, 'cam');
   hls = await watchHls(page, gateway, 'cam/index.m3u8');
   await shown(page, 10);

@@ -1,6 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import type { JSHandle, Page } from 'playwright-core';
 import { play } from '../publish/webrtc/player.ts';
+import type { Browser } from '../support/browser.ts';
 import type { RunningGateway } from '../support/gateway.ts';
 
 const HLS_JS = new URL('../../node_modules/hls.js/dist/hls.min.js', import.meta.url);
@@ -22,7 +23,14 @@ interface HlsPlayer {
   attachMedia(video: HTMLVideoElement): void;
 }
 
-/** Watches over WHEP from a page of another origin; several viewers of one page need names of their own. */
+/** An empty page of another origin on this host, which `corsOrigins: ['*']` lets play. */
+export async function openPage(browser: Browser, gateway: RunningGateway): Promise<Page> {
+  const page = await browser.context.newPage();
+  await page.goto(`${gateway.url.replace('127.0.0.1', 'localhost')}/health`);
+  return page;
+}
+
+/** Watches over WHEP; several viewers of one page need names of their own. */
 export async function watchWhep(
   page: Page,
   gateway: RunningGateway,

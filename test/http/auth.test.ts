@@ -297,12 +297,38 @@ describe('without auth', { timeout: 120_000 }, () => {
       assert.equal(await ask(host), 200);
   });
 
-  it('players of other sites may play where corsOrigins allows it', async () => {
-    const response = await fetch(`${server.url}/whep/gate`, {
-      method: 'POST',
-      headers: { origin: 'https://home.example' },
-    });
-    assert.equal(response.status, 200);
-    assert.equal(response.headers.get('access-control-allow-origin'), '*');
+  it('players of other sites play where corsOrigins names them: * means pages of this host', async () => {
+    const allowed = async (origin: string) => {
+      const response = await fetch(`${server.url}/whep/gate`, { method: 'POST', headers: { origin } });
+      assert.equal(response.status, 200);
+      assert.equal(response.headers.get('vary'), 'Origin');
+      return response.headers.get('access-control-allow-origin');
+    };
+    for (const local of [
+      'http://localhost:5173',
+      'http://127.0.0.1:8000',
+      'https://[::1]',
+      'http://a.localhost',
+    ])
+      assert.equal(await allowed(local), local);
+    for (const origin of [
+      'https://evil.example',
+      'https://localhost.evil.example',
+      'http://203.0.113.5',
+      'null',
+    ])
+      assert.equal(await allowed(origin), null);
+    const http = { corsOrigins: ['*', 'https://home.example'] };
+    server.http.reconfigure(configSchema.parse({ http }));
+    assert.equal(await allowed('https://home.example'), 'https://home.example');
+    server.http.reconfigure(
+      configSchema.parse({ http, auth: { tokens: [{ name: 'a', token: hashToken('t') }] } }),
+    );
+    const asked = await fetch(`${server.url}/whep/gate`, { headers: { origin: 'https://evil.example' } });
+    assert.equal(
+      asked.headers.get('access-control-allow-origin'),
+      '*',
+      'who is asked for a token may play anywhere',
+    );
   });
 });

@@ -35,7 +35,7 @@ export async function startHls(
   });
   const app = Fastify({ forceCloseConnections: true });
   registerProblems(app);
-  registerHeaders(app, () => ['*']);
+  registerHeaders(app, () => ({ origins: ['*'], open: false }));
   await app.register(hlsRoutes({ publisher, streams: directory, guard: () => async () => {} }));
   const origin = await app.listen({ host: '127.0.0.1', port: 0 });
   const get = (path: string, init?: RequestInit) => fetch(`${origin}/hls/${path}`, init);

@@ -44,7 +44,7 @@ export async function startGateway(options: TestGatewayOptions = {}): Promise<Te
   const publisher = createWebRtcPublisher({ streams: directory, config, logger: silentLogger, metrics });
   const app = Fastify({ forceCloseConnections: true });
   registerProblems(app);
-  registerHeaders(app, () => options.corsOrigins ?? ['*']);
+  registerHeaders(app, () => ({ origins: options.corsOrigins ?? ['*'], open: false }));
   await app.register(whepRoutes({ publisher, streams: directory, guard: options.guard ?? openGuard }));
   app.get('/', (_request, reply) => reply.type('text/html').send('<!doctype html><title>test</title>'));
   const url = await app.listen({ port: 0, host: '127.0.0.1' });
