@@ -29,7 +29,7 @@ export interface ChildExit {
  * its network timeout ends.
  */
 let parentDeath: string[] | undefined;
-function parentDeathPrefix(): string[] {
+export function parentDeathPrefix(): string[] {
   parentDeath ??=
     process.platform === 'linux' &&
     spawnSync('setpriv', ['--pdeathsig', 'KILL', 'true'], { stdio: 'ignore', timeout: 5000 }).status === 0

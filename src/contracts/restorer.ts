@@ -21,6 +21,10 @@ export interface ModelSpeed {
 /** Providers of ONNX Runtime, the likely fastest first. */
 export const PROVIDERS = ['tensorrt', 'cuda', 'webgpu', 'cpu'] as const;
 
+/** Encoders of GPUs, the likely best first. Intel's come through VAAPI, as for decoding: no QSV. */
+export const HARDWARE_ENCODERS = ['nvenc', 'vaapi'] as const;
+export type HardwareEncoderName = (typeof HARDWARE_ENCODERS)[number];
+
 /** What came of one provider on this host. */
 export interface ProviderStatus {
   provider: (typeof PROVIDERS)[number];
@@ -97,6 +101,7 @@ export interface StreamReport {
   latency: Partial<Record<Stage | 'total', LatencySummary>>;
   input?: SourceInfo;
   restoration?: RestorationInfo;
+  encoders?: Partial<Record<Rendition, string>>;
 }
 
 /** restorer -> gateway */
@@ -110,6 +115,8 @@ export type RestorerEvent =
       speeds: Record<string, ModelSpeed>;
       /** Every provider that was tried, in order. */
       providers: ProviderStatus[];
+      /** What encodes; software when absent. */
+      encoder?: HardwareEncoderName;
     }
   /** Once a second: the process is not stuck. */
   | { t: 'alive' }

@@ -78,7 +78,7 @@ export class Pipeline {
     this.stream = stream;
     this.host = host;
     this.settings = settings;
-    this.renditions = new Renditions(host.encoderThreads);
+    this.renditions = new Renditions({ threads: host.encoderThreads });
     this.snapshots = new Snapshots(host.send);
     this.audio = new AudioTrack((packet) => host.send({ t: 'audio', stream, session: this.session, packet }));
     this.report = new Reporter(now());

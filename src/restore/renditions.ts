@@ -1,4 +1,6 @@
 import { type EncodedPicture, H264Encoder } from '../codec/encoder.ts';
+import type { HardwareEncoder } from '../codec/encoder-kinds.ts';
+import { errorInfo } from '../contracts/errors.ts';
 import type { AccessUnit, Rendition } from '../contracts/media.ts';
 import { now } from '../contracts/time.ts';
 import { pictureBytes, sideBySide } from './picture.ts';
@@ -25,17 +27,33 @@ interface Encoding {
   encoder: H264Encoder | undefined;
   bitrate: number;
   wantsKeyframe: boolean;
+  /** Why it is encoded in software although there is a hardware encoder. */
+  hardwareFailure: string | undefined;
+}
+
+export interface RenditionsOptions {
+  /** CPU threads an encoder. */
+  threads: number;
+  /** What encodes; software when absent. */
+  hardware?: HardwareEncoder | undefined;
+  /** A rendition is encoded in software from now on: what the hardware encoder says. */
+  hardwareFailed?(rendition: Rendition, why: string): void;
 }
 
 /** The encoders of one stream: one for each rendition somebody wants. Calls to `encode` must not overlap. */
 export class Renditions {
   private readonly encodings = new Map<Rendition, Encoding>();
-  private readonly threads: number;
+  private readonly options: RenditionsOptions;
   private beside = new Uint8Array(0);
+  private busySince: number | undefined;
 
-  /** @param threads CPU threads an encoder */
-  constructor(threads: number) {
-    this.threads = threads;
+  constructor(options: RenditionsOptions) {
+    this.options = options;
+  }
+
+  /** ms since the picture that is being encoded was begun; 0 while none is. */
+  get busyFor(): number {
+    return this.busySince === undefined ? 0 : performance.now() - this.busySince;
   }
 
   get wanted(): Rendition[] {
@@ -45,6 +63,17 @@ export class Renditions {
   /** Whether the unrestored picture is needed beside the restored one. */
   get needSource(): boolean {
     return this.encodings.has('source') || this.encodings.has('compare');
+  }
+
+  /** What encodes each rendition: a hardware encoder's name, or `software`, with the reason after one failed. */
+  get encoders(): Partial<Record<Rendition, string>> {
+    const hardware = this.options.hardware?.name ?? 'software';
+    return Object.fromEntries(
+      [...this.encodings].map(([rendition, { hardwareFailure }]) => [
+        rendition,
+        hardwareFailure === undefined ? hardware : `software (${hardwareFailure})`,
+      ]),
+    );
   }
 
   /** Encodes exactly these renditions from now on. */
@@ -58,7 +87,12 @@ export class Renditions {
       if (this.encodings.has(rendition)) continue;
       // Two pictures in one need twice the bits.
       const bps = rendition === 'compare' ? bitrate * 2 : bitrate;
-      this.encodings.set(rendition, { encoder: undefined, bitrate: bps, wantsKeyframe: true });
+      this.encodings.set(rendition, {
+        encoder: undefined,
+        bitrate: bps,
+        wantsKeyframe: true,
+        hardwareFailure: undefined,
+      });
     }
   }
 
@@ -81,9 +115,11 @@ export class Renditions {
 
   /** Resolves once every encoder is done with the frame: one that fails neither holds up nor loses the others. */
   async encode(frame: FinishedFrame, fps: number): Promise<EncodedFrame> {
+    this.busySince = performance.now();
     const settled = await Promise.allSettled(
       [...this.encodings].map(([rendition, encoding]) => this.encodeOne(rendition, encoding, frame, fps)),
     );
+    this.busySince = undefined;
     const encoded: EncodedFrame = { units: [], failures: [] };
     for (const result of settled) {
       if (result.status === 'rejected') encoded.failures.push(result.reason);
@@ -106,31 +142,47 @@ export class Renditions {
     // Wanted only since this frame was taken up: the next one brings its source along.
     if (!picture) return undefined;
     const width = rendition === 'compare' ? frame.width * 2 : frame.width;
-    const { height } = frame;
-    if (encoding.encoder?.width !== width || encoding.encoder.height !== height) {
-      encoding.encoder?.close();
-      encoding.encoder = new H264Encoder({
-        width,
-        height,
-        fps,
-        bitrate: encoding.bitrate,
-        threads: this.threads,
-      });
-    }
-    const key = encoding.wantsKeyframe;
-    encoding.wantsKeyframe = false;
-    let encoded: EncodedPicture;
+    const { height, pts, arrival, outcome } = frame;
+    const attempt = () => this.encodePicture(encoding, picture, { width, height, fps }, pts);
+    const encoded = await attempt().catch((error: unknown) => {
+      const { hardware, hardwareFailed } = this.options;
+      if (!hardware || encoding.hardwareFailure !== undefined) throw error;
+      // One that failed, for want of sessions say, is not asked again while the rendition is wanted.
+      encoding.hardwareFailure = errorInfo(error).message;
+      hardwareFailed?.(rendition, encoding.hardwareFailure);
+      return attempt();
+    });
+    return { rendition, ...encoded, width, height, arrival, encoded: now(), outcome };
+  }
+
+  private async encodePicture(
+    encoding: Encoding,
+    picture: Uint8Array,
+    size: { width: number; height: number; fps: number },
+    pts: number,
+  ): Promise<EncodedPicture> {
     try {
-      encoded = await encoding.encoder.encode(picture, frame.pts, key);
+      if (encoding.encoder?.width !== size.width || encoding.encoder.height !== size.height) {
+        encoding.encoder?.close();
+        encoding.encoder = undefined;
+        const { threads, hardware } = this.options;
+        encoding.encoder = await H264Encoder.open({
+          ...size,
+          bitrate: encoding.bitrate,
+          threads,
+          hardware: encoding.hardwareFailure === undefined ? hardware : undefined,
+        });
+      }
+      const key = encoding.wantsKeyframe;
+      encoding.wantsKeyframe = false;
+      return await encoding.encoder.encode(picture, pts, key);
     } catch (error) {
-      // A fresh encoder, and a keyframe, for the next frame.
-      encoding.encoder.close();
+      // A fresh encoder, and a keyframe, for the next picture.
+      encoding.encoder?.close();
       encoding.encoder = undefined;
       encoding.wantsKeyframe = true;
       throw error;
     }
-    const { arrival, outcome } = frame;
-    return { rendition, ...encoded, width, height, arrival, encoded: now(), outcome };
   }
 
   private picture(rendition: Rendition, frame: FinishedFrame): Uint8Array | undefined {

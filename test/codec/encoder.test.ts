@@ -47,7 +47,13 @@ async function decode(format: string, bytes: Buffer, pixels = 'yuv420p'): Promis
 }
 
 test('one constrained baseline access unit a picture, keyframes exactly where asked, headers before each', async () => {
-  const encoder = new H264Encoder({ width: WIDTH, height: HEIGHT, fps: 25, bitrate: 2_000_000, threads: 2 });
+  const encoder = await H264Encoder.open({
+    width: WIDTH,
+    height: HEIGHT,
+    fps: 25,
+    bitrate: 2_000_000,
+    threads: 2,
+  });
   const units = [];
   for (let i = 0; i < 30; i++) units.push(await encoder.encode(scene(i), START + i * 3600, i === 17));
   encoder.close();
@@ -80,7 +86,13 @@ test('one constrained baseline access unit a picture, keyframes exactly where as
 });
 
 test('the bitrate bound is kept, and moves between two pictures', async () => {
-  const encoder = new H264Encoder({ width: WIDTH, height: HEIGHT, fps: 25, bitrate: 300_000, threads: 1 });
+  const encoder = await H264Encoder.open({
+    width: WIDTH,
+    height: HEIGHT,
+    fps: 25,
+    bitrate: 300_000,
+    threads: 1,
+  });
   const rate = async (from: number) => {
     let bytes = 0;
     for (let i = 0; i < 75; i++)

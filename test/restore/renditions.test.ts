@@ -20,7 +20,7 @@ function frame(number: number, changes: Partial<FinishedFrame> = {}): FinishedFr
 }
 
 test('a rendition that cannot be encoded takes no other with it, and comes back with a keyframe', async () => {
-  const renditions = new Renditions(1);
+  const renditions = new Renditions({ threads: 1 });
   renditions.want(['source', 'restored'], 1_000_000);
   const first = await renditions.encode(frame(0), 25);
   assert.deepEqual([first.units.length, first.failures.length], [2, 0]);
