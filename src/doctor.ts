@@ -3,6 +3,7 @@ import { availableParallelism, cpus, totalmem } from 'node:os';
 import { dirname, resolve } from 'node:path';
 import { checkFfmpeg, ffmpegPath } from './codec/ffmpeg.ts';
 import { tryHardwareDecoders } from './codec/hardware-decoder.ts';
+import { tryHardwareEncoders } from './codec/hardware-encoder.ts';
 import { type Config, configSchema } from './config/schema.ts';
 import { ConfigStore } from './config/store.ts';
 import { errorInfo } from './contracts/errors.ts';
@@ -70,8 +71,12 @@ export async function doctor(configPath: string, root: string): Promise<number> 
       : ['off (jobs.enabled)'];
     for (const what of found) report.ok(what);
   });
+  const { decode, encode, devices } = config.restorer;
+  const device = devices === 'auto' ? 0 : devices[0]!;
   report.section('hardware decoding');
-  await checkHardware(report, config);
+  describeHardware(report, 'decode', decode, await tryHardwareDecoders(ffmpegPath(), device));
+  report.section('hardware encoding');
+  describeHardware(report, 'encode', encode, await tryHardwareEncoders(device));
   report.section('inference providers');
   await checkProviders(report, config, root);
   report.section('models');
@@ -114,15 +119,19 @@ async function checkPort(report: Report, what: string, host: string, port: numbe
   await new Promise<void>((done) => server.close(() => done()));
 }
 
-async function checkHardware(report: Report, { restorer: { decode, devices } }: Config): Promise<void> {
-  const trials = await tryHardwareDecoders(ffmpegPath(), devices === 'auto' ? 0 : devices[0]!);
+function describeHardware(
+  report: Report,
+  verb: 'decode' | 'encode',
+  wish: Config['restorer']['decode'],
+  trials: { method: string; works: boolean; detail: string }[],
+): void {
   for (const { method, works, detail } of trials) {
-    if (works) report.ok(`${method}: ${detail}${decode === 'software' ? ' (off: restorer.decode)' : ''}`);
+    if (works) report.ok(`${method}: ${detail}${wish === 'software' ? ` (off: restorer.${verb})` : ''}`);
     else report.none(`${method}: ${detail}`);
   }
   if (trials.length === 0) report.none('this ffmpeg lists neither cuda nor vaapi');
-  if (decode === 'hardware' && !trials.some(({ works }) => works))
-    report.wrong('restorer.decode is hardware, and none works: software decodes');
+  if (wish === 'hardware' && !trials.some(({ works }) => works))
+    report.wrong(`restorer.${verb} is hardware, and none works: software ${verb}s`);
 }
 
 async function checkModels(report: Report, config: Config, root: string): Promise<void> {

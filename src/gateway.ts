@@ -111,6 +111,7 @@ class Parts {
       models: resolve(root, config.restorer.models),
       provider: config.restorer.provider,
       decode: config.restorer.decode,
+      encode: config.restorer.encode,
       threads: config.restorer.threads ?? availableParallelism(),
       log,
     };

@@ -216,6 +216,12 @@ export const configSchema = z.strictObject({
         .describe(
           'auto = by NVDEC or VAAPI where ffmpeg lists it and a trial at the start works, else software; hardware = the same, and a warning where none works',
         ),
+      encode: z
+        .enum(['auto', 'software', 'hardware'])
+        .default('software')
+        .describe(
+          'auto = by NVENC or VAAPI where a trial at the start works, else software; hardware = the same, and a warning where none works',
+        ),
       models: z
         .string()
         .default('models')

@@ -1,4 +1,5 @@
 import type { ErrorInfo } from './errors.ts';
+import type { Rendition } from './media.ts';
 
 export const STREAM_STATES = ['idle', 'connecting', 'live', 'degraded', 'backoff', 'disabled'] as const;
 export type StreamState = (typeof STREAM_STATES)[number];
@@ -82,6 +83,11 @@ export interface StreamStatus {
   onDemand: boolean;
   input?: SourceInfo;
   restoration?: RestorationInfo;
+  /**
+   * What encodes each rendition that somebody wants: `software`, `nvenc` or `vaapi`; `software (why)` after a hardware
+   * encoder failed.
+   */
+  encoders?: Partial<Record<Rendition, string>>;
   /** Over the last seconds: frames per second published, and totals since start. */
   fps: number;
   frames: { restored: number; passthrough: number; dropped: number };

@@ -4,6 +4,7 @@ import { streamName, streamSchema } from '../config/schema.ts';
 import type { ModelInfo } from '../contracts/control.ts';
 import { ClearwayError } from '../contracts/errors.ts';
 import type { ClientEvent } from '../contracts/events.ts';
+import { RENDITIONS } from '../contracts/media.ts';
 import { STAGES, STREAM_STATES, type StreamStatus } from '../contracts/stream.ts';
 import type { Problem } from './problem.ts';
 
@@ -52,6 +53,10 @@ export const statusSchema = z
         step: z.number().describe('position on the ladder: 0 = as wanted, higher = lighter'),
       })
       .optional(),
+    encoders: z
+      .partialRecord(z.enum(RENDITIONS), z.string())
+      .optional()
+      .describe('by rendition: software, nvenc or vaapi; `software (why)` after a hardware encoder failed'),
     fps: z.number().describe('pictures published a second'),
     frames: z.object({ restored: z.number(), passthrough: z.number(), dropped: z.number() }),
     latency: z

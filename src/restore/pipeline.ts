@@ -1,6 +1,7 @@
 import type { Capture } from '../codec/capture-clock.ts';
 import type { DecodedFrame } from '../codec/decoder-process.ts';
 import { type Decoder, openDecoder } from '../codec/decoders.ts';
+import type { HardwareEncoder } from '../codec/encoder-kinds.ts';
 import type { HardwareDecoder } from '../codec/hardware-decoder.ts';
 import { errorInfo } from '../contracts/errors.ts';
 import { CLOCK_RATE, type Rendition } from '../contracts/media.ts';
@@ -37,6 +38,8 @@ export interface PipelineHost {
   encoderThreads: number;
   /** What decodes; software when absent. */
   hardware: HardwareDecoder | undefined;
+  /** What encodes; software when absent. */
+  encoder: HardwareEncoder | undefined;
   send(event: RestorerEvent): void;
   logger: Logger;
 }
@@ -78,7 +81,12 @@ export class Pipeline {
     this.stream = stream;
     this.host = host;
     this.settings = settings;
-    this.renditions = new Renditions({ threads: host.encoderThreads });
+    this.renditions = new Renditions({
+      threads: host.encoderThreads,
+      hardware: host.encoder,
+      hardwareFailed: (rendition, why) =>
+        host.logger.warn({ stream, rendition, why }, 'hardware encoding failed: software from now on'),
+    });
     this.snapshots = new Snapshots(host.send);
     this.audio = new AudioTrack((packet) => host.send({ t: 'audio', stream, session: this.session, packet }));
     this.report = new Reporter(now());
@@ -158,6 +166,7 @@ export class Pipeline {
       report: {
         ...this.report.take(this.stream, now(), this.described(), this.live ? this.restoration() : undefined),
         ...this.probe.take(),
+        encoders: this.renditions.encoders,
       },
     });
   }

@@ -1,12 +1,11 @@
 import { availableParallelism } from 'node:os';
-import { ffmpegPath } from '../codec/ffmpeg.ts';
-import { type HardwareDecoder, tryHardwareDecoders } from '../codec/hardware-decoder.ts';
 import { errorInfo } from '../contracts/errors.ts';
 import type { FileCommand, FileEvent } from '../contracts/file.ts';
 import type { RestorerCommand, RestorerEvent } from '../contracts/restorer.ts';
 import { createLogger } from '../telemetry/log.ts';
 import { Admission } from './admission.ts';
 import { FileWork } from './file/file-work.ts';
+import { findDecoder, findEncoder, type HardwareOptions } from './find-hardware.ts';
 import { Inference } from './inference.ts';
 import type { InferenceOptions } from './inference-protocol.ts';
 import { Outbox } from './outbox.ts';
@@ -14,9 +13,7 @@ import { Pipeline } from './pipeline.ts';
 import { RunningCost } from './running-cost.ts';
 
 /** What the gateway passes as the one argument, as JSON. */
-export interface RestorerOptions extends InferenceOptions {
-  /** Software when absent. */
-  decode?: 'auto' | 'software' | 'hardware';
+export interface RestorerOptions extends InferenceOptions, HardwareOptions {
   log: { level: string; format: 'auto' | 'json' | 'pretty' };
 }
 
@@ -51,19 +48,6 @@ function fail(error: Error): void {
   process.exit(1);
 }
 
-/** The first hardware decoder that was seen to work, where one may be used. */
-async function findHardware(): Promise<HardwareDecoder | undefined> {
-  if ((options.decode ?? 'software') === 'software') return undefined;
-  const trials = await tryHardwareDecoders(ffmpegPath(), options.device ?? 0);
-  const found = trials.find(({ works }) => works);
-  const level = options.decode === 'hardware' && !found ? 'warn' : 'info';
-  logger[level](
-    { trials },
-    found ? `${found.method} decodes` : 'no hardware decoder works here: software decodes',
-  );
-  return found;
-}
-
 /** A parent that goes while the models are opened and timed has nobody told yet: there is nothing to end in order. */
 function abandon(): void {
   process.kill(process.pid, 'SIGKILL');
@@ -71,7 +55,11 @@ function abandon(): void {
 process.once('disconnect', abandon);
 
 const inference = new Inference(options, fail, (provider) => send({ t: 'trying', provider }));
-const [accelerator, hardware] = await Promise.all([inference.ready, findHardware()]);
+const [accelerator, hardware, encoder] = await Promise.all([
+  inference.ready,
+  findDecoder(options, logger),
+  findEncoder(options, logger),
+]);
 const cost = new RunningCost(accelerator.speeds);
 const admission = new Admission(() => inference.load);
 const files = new FileWork({ inference, accelerator, live: () => pipelines.size > 0 }, (event) => {
@@ -89,6 +77,7 @@ function pipelineOf(command: Extract<RestorerCommand, { t: 'start' }>): Pipeline
     admission,
     restoredStreams: () => [...pipelines.values()].filter((other) => other.restores).length,
     hardware,
+    encoder,
     encoderThreads: Math.min(4, Math.max(1, Math.floor(cores / 2))),
     send,
     logger,
@@ -156,4 +145,4 @@ setInterval(() => {
   for (const pipeline of pipelines.values()) pipeline.tick();
 }, REPORT_EVERY);
 
-send({ t: 'ready', ...accelerator });
+send({ t: 'ready', ...accelerator, ...(encoder && { encoder: encoder.name }) });

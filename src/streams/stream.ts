@@ -106,6 +106,7 @@ export class Stream implements PublishedStream {
       onDemand: this.config.onDemand,
       ...(this.input ? { input: this.input } : {}),
       ...(shown?.restoration ? { restoration: shown.restoration } : {}),
+      ...(shown?.encoders ? { encoders: shown.encoders } : {}),
       fps: shown?.fps ?? 0,
       frames: { ...this.totals },
       ...(shown ? { latency: shown.latency } : {}),

@@ -21,6 +21,7 @@ export const stream: z.input<typeof statusSchema> = {
     reason: 'the most this host sustains',
     step: 0,
   },
+  encoders: { restored: 'software' },
   fps: 25,
   frames: { restored: 9000, passthrough: 12, dropped: 0 },
   latency: { total: { p50: 41, p95: 58, max: 90 } },
