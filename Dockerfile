@@ -33,6 +33,8 @@ FROM node:24-bookworm-slim AS base-cpu
 
 FROM nvidia/cuda:13.0.1-cudnn-runtime-ubuntu24.04 AS base-cuda
 COPY --from=page /usr/local/bin/node /usr/local/bin/node
+# The image asks for compute and utility only; video brings NVDEC and NVENC in.
+ENV NVIDIA_DRIVER_CAPABILITIES=compute,utility,video
 
 FROM base-${ACCELERATOR}
 # tini reaps the ffmpeg children of a restorer that crashed; node as process 1 would leave them as zombies.
