@@ -114,6 +114,11 @@ export class Pipeline {
     return this.decoder !== undefined && this.ladder.model !== 'none';
   }
 
+  /** ms since the picture that is being encoded was begun; 0 while none is. */
+  get encodingFor(): number {
+    return this.renditions.busyFor;
+  }
+
   /** Opens the source. A session that is still open is replaced. */
   async start(
     session: number,

@@ -18,7 +18,7 @@ export interface RestorerOptions extends InferenceOptions, HardwareOptions {
 }
 
 const REPORT_EVERY = 1000;
-/** An inference that takes so long will never end: the driver hangs. */
+/** An inference, or the encoding of a picture, that takes so long will never end: the driver hangs. */
 const STUCK = 15_000;
 
 /**
@@ -44,8 +44,9 @@ function send(event: RestorerEvent): void {
 }
 
 function fail(error: Error): void {
-  logger.fatal({ error: errorInfo(error) }, 'inference thread died');
-  process.exit(1);
+  logger.fatal({ error: errorInfo(error) }, 'the restorer cannot go on');
+  // An exit in order would wait for the thread that hangs.
+  process.kill(process.pid, 'SIGKILL');
 }
 
 /** A parent that goes while the models are opened and timed has nobody told yet: there is nothing to end in order. */
@@ -142,7 +143,10 @@ process.on('SIGINT', () => {});
 setInterval(() => {
   if (inference.busyFor > STUCK) fail(new Error(`one inference has been running for ${STUCK / 1000} s`));
   send({ t: 'alive' });
-  for (const pipeline of pipelines.values()) pipeline.tick();
+  for (const pipeline of pipelines.values()) {
+    if (pipeline.encodingFor > STUCK) fail(new Error(`one picture has been encoding for ${STUCK / 1000} s`));
+    pipeline.tick();
+  }
 }, REPORT_EVERY);
 
 send({ t: 'ready', ...accelerator, ...(encoder && { encoder: encoder.name }) });

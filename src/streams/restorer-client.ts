@@ -1,7 +1,12 @@
 import { type ChildProcess, fork } from 'node:child_process';
 import { EventEmitter } from 'node:events';
 import type { FileCommand, FileEvent } from '../contracts/file.ts';
-import type { ProviderStatus, RestorerCommand, RestorerEvent } from '../contracts/restorer.ts';
+import type {
+  HardwareEncoderName,
+  ProviderStatus,
+  RestorerCommand,
+  RestorerEvent,
+} from '../contracts/restorer.ts';
 import type { RestorerOptions } from '../restore/restorer-process.ts';
 import type { Logger } from '../telemetry/log.ts';
 import { Deaths } from './deaths.ts';
@@ -34,6 +39,7 @@ export class RestorerClient extends EventEmitter<RestorerEvents> {
   /** The provider last heard of: opened, or about to be. */
   private provider: ProviderStatus['provider'] | undefined;
   private readonly deaths = new Deaths();
+  private readonly encoderDeaths = new Deaths<HardwareEncoderName>();
   private restartAfter = RESTART_FIRST;
   private startedAt = 0;
   private watchdog: NodeJS.Timeout | undefined;
@@ -123,7 +129,12 @@ export class RestorerClient extends EventEmitter<RestorerEvents> {
   /** What earlier restorers showed. */
   private learnt(): Partial<RestorerOptions> {
     const avoid = [...(this.options.avoid ?? []), ...this.deaths.avoid(performance.now())];
-    return { ...(this.measured && { known: this.measured }), ...(avoid.length > 0 && { avoid }) };
+    const avoidEncoders = this.encoderDeaths.avoid(performance.now());
+    return {
+      ...(this.measured && { known: this.measured }),
+      ...(avoid.length > 0 && { avoid }),
+      ...(avoidEncoders.length > 0 && { avoidEncoders }),
+    };
   }
 
   /** Names each provider that did not work although it was tried before the one that does. */
@@ -149,6 +160,7 @@ export class RestorerClient extends EventEmitter<RestorerEvents> {
   private died(cause: string): void {
     clearTimeout(this.watchdog);
     const opening = this.facts === undefined;
+    const encoder = this.facts?.encoder;
     this.facts = undefined;
     if (this.closing) return;
     if (this.renewing !== undefined) {
@@ -157,11 +169,7 @@ export class RestorerClient extends EventEmitter<RestorerEvents> {
       this.start();
       return;
     }
-    if (this.provider && this.deaths.note(this.provider, opening, performance.now()))
-      this.logger.error(
-        { provider: this.provider, cause },
-        'this provider took the restorer down: it is left out for a while',
-      );
+    this.blame(encoder, opening, cause);
     this.provider = undefined;
     if (performance.now() - this.startedAt > SOUND) this.restartAfter = RESTART_FIRST;
     this.restarts++;
@@ -172,6 +180,22 @@ export class RestorerClient extends EventEmitter<RestorerEvents> {
     this.emit('down', cause);
     this.restart = setTimeout(() => this.start(), this.restartAfter);
     this.restartAfter = Math.min(this.restartAfter * 2, RESTART_MOST);
+  }
+
+  /** Beside a hardware encoder the provider is innocent until it dies without one. */
+  private blame(encoder: HardwareEncoderName | undefined, opening: boolean, cause: string): void {
+    const at = performance.now();
+    if (encoder) {
+      if (this.encoderDeaths.note(encoder, false, at))
+        this.logger.error(
+          { encoder, cause },
+          'this encoder took the restorer down: it is left out for a while',
+        );
+    } else if (this.provider && this.deaths.note(this.provider, opening, at))
+      this.logger.error(
+        { provider: this.provider, cause },
+        'this provider took the restorer down: it is left out for a while',
+      );
   }
 }
 
