@@ -9,6 +9,7 @@ import { ConfigStore } from './config/store.ts';
 import { ClearwayError, errorInfo } from './contracts/errors.ts';
 import type { SourceAddress } from './contracts/restorer.ts';
 import { createControl } from './control.ts';
+import { Attempts } from './http/attempts.ts';
 import { createHttpServer, type HttpServer } from './http/server.ts';
 import { createDemoCamera, type DemoCamera } from './ingest/demo.ts';
 import { RtmpServer } from './ingest/rtmp.ts';
@@ -33,6 +34,8 @@ import { Metrics } from './telemetry/metrics.ts';
 const RETURN_AFTER = 600_000;
 /** How long restorers may take to let go of their files when the gateway stops, ms. */
 const JOBS_GRACE = 2500;
+/** Wrong keys of a stream that an address may send in a minute, and its refused pushes of a minute that are logged. */
+const RTMP_REFUSALS = 10;
 /** The stream that starts when none is configured. */
 const DEMO = 'demo';
 
@@ -226,6 +229,7 @@ class Parts {
     const rtmp = new RtmpServer({
       config: config.rtmp,
       lookup: (name) => this.pushTarget(name),
+      attempts: new Attempts(RTMP_REFUSALS, 60_000),
       logger: this.logger,
     });
     await rtmp.listen();

@@ -1,4 +1,5 @@
 import { isIPv6 } from 'node:net';
+import { now as monotonic } from '../contracts/time.ts';
 
 const MAX_CLIENTS = 10_000;
 
@@ -19,14 +20,15 @@ export class Attempts {
   readonly #failures = new Map<string, { count: number; until: number }>();
 
   /** `max` failures in `windowMs`, then nothing more is tried for that client until the window ends. */
-  constructor(max: number, windowMs: number, now: () => number = Date.now) {
+  constructor(max: number, windowMs: number, now: () => number = monotonic) {
     this.#max = max;
     this.#windowMs = windowMs;
     this.#now = now;
   }
 
-  fail(ip: string): void {
-    const client = clientOf(ip);
+  /** @param at what was tried, where the failures at one thing do not count for another */
+  fail(ip: string, at = ''): void {
+    const client = `${clientOf(ip)} ${at}`;
     const known = this.#current(client);
     if (known) {
       known.count++;
@@ -39,8 +41,8 @@ export class Attempts {
   }
 
   /** Seconds until this client may try again; 0 = now. */
-  wait(ip: string): number {
-    const known = this.#current(clientOf(ip));
+  wait(ip: string, at = ''): number {
+    const known = this.#current(`${clientOf(ip)} ${at}`);
     if (!known || known.count < this.#max) return 0;
     return Math.max(1, Math.ceil((known.until - this.#now()) / 1000));
   }

@@ -11,8 +11,7 @@ export interface RtmpGate {
   refused(what: string, reason: string): void;
 }
 
-/** Without a byte for so long a connection ends, ms: before and after it may publish. */
-const HANDSHAKE_TIMEOUT = 10_000;
+/** Without a byte for so long a publisher's connection ends, ms. */
 const PUBLISH_TIMEOUT = 15_000;
 
 /** Bytes of one RTMP message before it is known who sends it, and after; a 4K keyframe is about 2 MB. */
@@ -29,8 +28,9 @@ const MAX_BACKLOG = 32 * 1024 * 1024;
  * Runs node-media-server's RTMP session on a socket behind our own gate. Its callbacks are wrapped because it would
  * let a refused publisher go on publishing, let a player send media, die with the process on a malformed command
  * and allocate 16 MB for every chunk header a stranger sends.
+ * @param patience time until it is known what the other end wants, ms, however it trickles
  */
-export function admitRtmpSession(socket: Socket, gate: RtmpGate): RtmpSession {
+export function admitRtmpSession(socket: Socket, patience: number, gate: RtmpGate): RtmpSession {
   const session = new RtmpSession(socket);
   const { rtmp } = session;
   const original = {
@@ -70,7 +70,8 @@ export function admitRtmpSession(socket: Socket, gate: RtmpGate): RtmpSession {
     const reason = gate.publish(request);
     if (reason !== undefined) return refuse('push', 'NetStream.Publish.BadName', reason);
     role = 'publisher';
-    socket.setTimeout(PUBLISH_TIMEOUT);
+    clearTimeout(deadline);
+    socket.setTimeout(PUBLISH_TIMEOUT, () => socket.destroy());
     original.respondPublish();
     original.connect(request);
     original.push();
@@ -81,7 +82,7 @@ export function admitRtmpSession(socket: Socket, gate: RtmpGate): RtmpSession {
     const reason = gate.play(request);
     if (reason !== undefined) return refuse('play', 'NetStream.Play.Failed', reason);
     role = 'player';
-    socket.setTimeout(0);
+    clearTimeout(deadline);
     original.respondPlay();
     original.connect(request);
     original.play();
@@ -102,7 +103,8 @@ export function admitRtmpSession(socket: Socket, gate: RtmpGate): RtmpSession {
     if (socket.writableLength > MAX_BACKLOG) socket.destroy();
     else if (!socket.destroyed) original.send(buffer);
   };
-  socket.setTimeout(HANDSHAKE_TIMEOUT, () => socket.destroy());
+  const deadline = setTimeout(() => socket.destroy(), patience);
+  socket.once('close', () => clearTimeout(deadline));
   session.run();
   return session;
 }

@@ -3,23 +3,30 @@ import { EventEmitter, once } from 'node:events';
 import { type AddressInfo, createServer, isIPv6, type Server, type Socket } from 'node:net';
 import context from 'node-media-server/src/core/context.js';
 import nmsLogger from 'node-media-server/src/core/logger.js';
-import type { Config } from '../config/schema.ts';
+import { type Config, streamName } from '../config/schema.ts';
 import { ClearwayError } from '../contracts/errors.ts';
 import type { Logger } from '../telemetry/log.ts';
 import { admitRtmpSession, type RtmpRequest } from './rtmp-session.ts';
 
 const APP = 'live';
 
+/** Of other hosts: whoever fills them must not keep our own decoders out. */
 const MAX_CONNECTIONS = 256;
 
 /** A publisher silent for so long is taken for gone when another one comes in its place, ms. */
 const DEAD_PUBLISHER = 3000;
 
+const PATIENCE = 10_000;
+
 export interface RtmpServerOptions {
   config: Pick<Config['rtmp'], 'host' | 'port' | 'allowAny'>;
   /** The configured stream of that name that takes a push, or undefined when there is none. */
   lookup(name: string): { key?: string | undefined } | undefined;
+  /** Counts what an address got wrong: wrong keys of a stream, and refusals of any kind, of which only some are logged. */
+  attempts: { fail(ip: string, at?: string): void; wait(ip: string, at?: string): number };
   logger: Logger;
+  /** Time a connection has to say what it wants, ms (default 10 s). */
+  patience?: number;
 }
 
 interface RtmpEvents {
@@ -53,7 +60,6 @@ export class RtmpServer extends EventEmitter<RtmpEvents> {
     // Its sessions come and go at `info`; ours say what matters.
     nmsLogger.log = (message, level) => (level === 'error' ? logger.debug(message) : logger.trace(message));
     this.server = createServer({ keepAlive: true, noDelay: true }, (socket) => this.accept(socket));
-    this.server.maxConnections = MAX_CONNECTIONS;
   }
 
   /** Opens the port and returns its number. Throws CLEARWAY_PORT_IN_USE or CLEARWAY_BIND_REFUSED. */
@@ -116,30 +122,40 @@ export class RtmpServer extends EventEmitter<RtmpEvents> {
   }
 
   private accept(socket: Socket): void {
+    if (!isLocal(socket) && this.sockets.size >= MAX_CONNECTIONS) {
+      socket.destroy();
+      return;
+    }
     this.sockets.add(socket);
     socket.once('close', () => this.sockets.delete(socket));
-    const session = admitRtmpSession(socket, {
-      publish: (request) => this.refusePublish(request),
+    const { attempts, logger, patience = PATIENCE } = this.options;
+    const peer = socket.remoteAddress ?? '';
+    const session = admitRtmpSession(socket, patience, {
+      publish: (request) => this.refusePublish(request, peer),
       published: (request) => this.publish(request.name, socket),
       play: (request) => this.refusePlay(request, socket),
-      refused: (what, reason) =>
-        this.options.logger.warn(
-          { code: 'CLEARWAY_PUBLISHER_REFUSED', peer: socket.remoteAddress },
-          `RTMP ${what} refused: ${reason}`,
-        ),
+      refused: (what, reason) => {
+        if (attempts.wait(peer) === 0)
+          logger.warn({ code: 'CLEARWAY_PUBLISHER_REFUSED', peer }, `RTMP ${what} refused: ${reason}`);
+        attempts.fail(peer);
+      },
     });
     context.sessions.set(session.id, session);
   }
 
   /** Why this push is refused; undefined lets it in. */
-  private refusePublish({ app, name, query }: RtmpRequest): string | undefined {
-    if (app !== APP) return `push to rtmp://host/${APP}/<name>, not to /${app}`;
-    const stream = this.options.lookup(name);
-    if (!stream && !this.options.config.allowAny) {
-      return `no stream ${name} is configured with \`source: push\``;
-    }
-    if (stream?.key !== undefined && !sameSecret(stream.key, query.key)) {
-      return `wrong key for ${name}: push to /${APP}/${name}?key=...`;
+  private refusePublish({ app, name, query }: RtmpRequest, peer: string): string | undefined {
+    const { attempts, config, lookup } = this.options;
+    if (app !== APP) return `push to rtmp://host/${APP}/<name>, not to another application`;
+    if (!streamName.safeParse(name).success) return 'what it is pushed as cannot be the name of a stream';
+    const stream = lookup(name);
+    if (!stream && !config.allowAny) return `no stream ${name} is configured with \`source: push\``;
+    if (stream?.key !== undefined) {
+      if (attempts.wait(peer, name) > 0) return `too many wrong keys for ${name}: wait a minute`;
+      if (!sameSecret(stream.key, query.key)) {
+        attempts.fail(peer, name);
+        return `wrong key for ${name}: push to /${APP}/${name}?key=...`;
+      }
     }
     const current = this.publishers.get(name);
     if (current && performance.now() - current.heard < DEAD_PUBLISHER) {
@@ -149,10 +165,9 @@ export class RtmpServer extends EventEmitter<RtmpEvents> {
     return undefined;
   }
 
-  private refusePlay({ app, name, query }: RtmpRequest, socket: Socket): string | undefined {
-    const local = socket.remoteAddress === socket.localAddress;
-    if (local && app === APP && sameSecret(this.playToken, query.token)) return undefined;
-    return `${name} is not played over RTMP: watch it by WebRTC or HLS`;
+  private refusePlay({ app, query }: RtmpRequest, socket: Socket): string | undefined {
+    if (isLocal(socket) && app === APP && sameSecret(this.playToken, query.token)) return undefined;
+    return 'streams are not played over RTMP: watch them by WebRTC or HLS';
   }
 
   private publish(name: string, socket: Socket): void {
@@ -174,6 +189,11 @@ export class RtmpServer extends EventEmitter<RtmpEvents> {
     publisher.socket.destroy();
     this.emit('unpublished', name);
   }
+}
+
+/** Whether the other end is on this host. */
+function isLocal({ remoteAddress, localAddress }: Socket): boolean {
+  return remoteAddress === localAddress;
 }
 
 /** Compares without telling by its duration how much of a guess was right. */

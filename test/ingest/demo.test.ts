@@ -3,6 +3,7 @@ import { once } from 'node:events';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'node:test';
+import { Attempts } from '../../src/http/attempts.ts';
 import { createDemoCamera } from '../../src/ingest/demo.ts';
 import { DEMO_FRAMES, renderDemoClip } from '../../src/ingest/demo-clip.ts';
 import { HEIGHT, WIDTH } from '../../src/ingest/demo-scene.ts';
@@ -22,6 +23,7 @@ test('the demo camera pushes its degraded loop over RTMP, frame by frame that of
   assert.equal(clean.length, DEMO_FRAMES * luma * 1.5);
 
   const server = new RtmpServer({
+    attempts: new Attempts(10, 60_000),
     config: { host: '127.0.0.1', port: 0, allowAny: false },
     lookup: (name) => (name === 'demo' ? { key: 'secret' } : undefined),
     logger: silentLogger,

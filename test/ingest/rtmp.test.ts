@@ -1,21 +1,33 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { connect, createServer } from 'node:net';
+import { PassThrough } from 'node:stream';
 import { test } from 'node:test';
 import context from 'node-media-server/src/core/context.js';
+import { Attempts } from '../../src/http/attempts.ts';
 import { RtmpServer } from '../../src/ingest/rtmp.ts';
-import { createLogger, silentLogger } from '../../src/telemetry/log.ts';
+import { createLogger, type Logger, silentLogger } from '../../src/telemetry/log.ts';
 import { decodeFrames } from '../support/decode.ts';
 import { freePort } from '../support/ports.ts';
 import { pushRtmp } from '../support/rtmp-push.ts';
 
 const STREAMS: Record<string, { key?: string }> = { door: { key: 'let me in' }, yard: {} };
 
-async function startServer(options: { allowAny?: boolean } = {}): Promise<RtmpServer & AsyncDisposable> {
+async function startServer({
+  allowAny = false,
+  logger = silentLogger,
+  ...options
+}: {
+  allowAny?: boolean;
+  logger?: Logger;
+  patience?: number;
+} = {}): Promise<RtmpServer & AsyncDisposable> {
   const server = new RtmpServer({
-    config: { host: '127.0.0.1', port: 0, allowAny: options.allowAny ?? false },
+    config: { host: '127.0.0.1', port: 0, allowAny },
     lookup: (name) => STREAMS[name],
-    logger: silentLogger,
+    attempts: new Attempts(3, 60_000),
+    logger,
+    ...options,
   });
   await server.listen();
   return Object.assign(server, { [Symbol.asyncDispose]: () => server.close() });
@@ -91,6 +103,52 @@ test('allowAny takes a push to any name', async () => {
   assert.deepEqual(await published, ['somebody']);
 });
 
+test('a name that no stream may have is refused, also where any name is taken', async () => {
+  await using server = await startServer({ allowAny: true });
+  for (const name of ['x.y', '_under', 'a'.repeat(65), 'n"}{', '__proto__', '%1b[31m'])
+    await expectRefused(server.pushUrl(name));
+  assert.equal(context.broadcasts.size, 0);
+});
+
+test('a key that was guessed wrong too often is no longer taken from there, and the other streams are', async () => {
+  const lines = new PassThrough();
+  await using server = await startServer({ logger: createLogger({ level: 'warn', format: 'json' }, lines) });
+  for (let guess = 0; guess < 3; guess++) await expectRefused(server.pushUrl('door', String(guess)));
+  await expectRefused(server.pushUrl('door', 'let me in'));
+  const published = once(server, 'published');
+  await using _push = pushRtmp(server.pushUrl('yard'));
+  assert.deepEqual(await published, ['yard']);
+  assert.equal(String(lines.read()).match(/PUBLISHER_REFUSED/g)?.length, 3, 'refusals that are logged');
+});
+
+test('who trickles a handshake is cut off; a publisher may take its time', async () => {
+  await using server = await startServer({ patience: 2000 });
+  const published = once(server, 'published');
+  await using _push = pushRtmp(server.pushUrl('yard'));
+  await published;
+  const socket = connect(server.port, '127.0.0.1')
+    .on('error', () => {})
+    .resume();
+  const trickle = setInterval(() => socket.write('\x03'), 50).unref();
+  await new Promise((resolve) => socket.once('close', resolve));
+  clearInterval(trickle);
+  assert.equal(server.isPublishing('yard'), true);
+});
+
+test('who takes every connection keeps nobody of this host out', { timeout: 60_000 }, async () => {
+  await using server = await startServer({ patience: 600_000 });
+  const strangers = Array.from({ length: 257 }, () =>
+    connect({ port: server.port, host: '127.0.0.1', localAddress: '127.0.0.2' })
+      .on('error', () => {})
+      .resume(),
+  );
+  await Promise.race(strangers.map((socket) => new Promise((resolve) => socket.once('close', resolve))));
+  assert.equal(strangers.filter(({ closed }) => closed).length, 1, 'one too many');
+  const published = once(server, 'published');
+  await using _push = pushRtmp(server.pushUrl('yard'));
+  await published;
+});
+
 test('nobody plays without the token of this process', async () => {
   await using server = await startServer();
   const published = once(server, 'published');
@@ -129,6 +187,7 @@ test('a port in use is an error with its code, not the end of the process', asyn
   const server = new RtmpServer({
     config: { host: '127.0.0.1', port, allowAny: false },
     lookup: () => undefined,
+    attempts: new Attempts(10, 60_000),
     logger: createLogger({ level: 'silent', format: 'json' }),
   });
   await assert.rejects(server.listen(), { code: 'CLEARWAY_PORT_IN_USE' });
