@@ -22,6 +22,14 @@ export function redact(text: string): string {
     .replace(SRT_STREAM_ID, '$1***');
 }
 
+/** What a terminal would obey, in a line of JSON: control characters raw or escaped, line feeds and tabs excepted. */
+const CONTROLS = /\\(?:u00[01][0-9a-f]|[bfr\\])|[\u007f-\u009f\u202a-\u202e\u2066-\u2069]/g;
+
+/** A line of JSON of which a terminal shows everything. Text that came from elsewhere must not colour, clear or reorder. */
+function visible(json: string): string {
+  return json.replace(CONTROLS, (found) => (found === '\\\\' ? found : '?'));
+}
+
 export interface LogOptions {
   level: string;
   format: 'auto' | 'json' | 'pretty';
@@ -48,7 +56,7 @@ export function createLogger(options: LogOptions, destination?: DestinationStrea
       level: options.level,
       base: options.base ?? {},
       timestamp: pino.stdTimeFunctions.isoTime,
-      hooks: { streamWrite: redact },
+      hooks: { streamWrite: wantsPretty ? (json) => visible(redact(json)) : redact },
     },
     sink,
   );

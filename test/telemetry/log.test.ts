@@ -69,4 +69,14 @@ describe('createLogger', () => {
       assert.doesNotMatch(text, /hunter2/);
     });
   }
+
+  it('gives a terminal nothing to obey, and says the rest as it is', () => {
+    const text = record({ format: 'pretty' }, (logger) => {
+      const said = 'a\u001b[2Jb\u009b31mc\b\rd\u202ee C:\\u001b "f"';
+      logger.warn({ name: said, err: new Error(said) }, said);
+    });
+    // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is looked for
+    assert.doesNotMatch(text, /[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u202e]/);
+    assert.match(text, /: a\?\[2Jb\?31mc\?\?d\?e C:\\u001b "f"$/m);
+  });
 });
