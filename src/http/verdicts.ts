@@ -1,4 +1,5 @@
 import { createHmac, randomBytes } from 'node:crypto';
+import { now } from '../contracts/time.ts';
 
 const GOOD_MS = 5 * 60_000;
 const BAD_MS = 30_000;
@@ -22,16 +23,16 @@ export class Verdicts {
       .update(JSON.stringify([secret, stored]))
       .digest('base64');
     const known = this.#known.get(id);
-    if (known && known.until > Date.now()) return { fresh: false, result: known.result };
+    if (known && known.until > now()) return { fresh: false, result: known.result };
     const result = check();
-    const entry = { until: Date.now() + GOOD_MS, result };
+    const entry = { until: now() + GOOD_MS, result };
     const oldest = this.#known.keys().next();
     if (this.#known.size >= MAX_ENTRIES && !oldest.done) this.#known.delete(oldest.value);
     this.#known.delete(id);
     this.#known.set(id, entry);
     result.then(
       (right) => {
-        if (!right) entry.until = Date.now() + BAD_MS;
+        if (!right) entry.until = now() + BAD_MS;
       },
       () => this.#known.delete(id),
     );

@@ -1,3 +1,5 @@
+import { now } from '../../contracts/time.ts';
+
 /** Bounds what a client that makes up session ids can cost. */
 const MAX_SESSIONS = 10_000;
 const SWEEP = 1000;
@@ -26,7 +28,7 @@ export class Sessions {
     }
     const known = sessions.has(session);
     if (!known && sessions.size >= MAX_SESSIONS) return;
-    sessions.set(session, Date.now() + ttl);
+    sessions.set(session, now() + ttl);
     this.#timer ??= setInterval(() => this.#sweep(), SWEEP).unref();
     if (!known) this.#onChange(stream, sessions.size);
   }
@@ -41,10 +43,10 @@ export class Sessions {
   }
 
   #sweep(): void {
-    const now = Date.now();
+    const at = now();
     for (const [stream, sessions] of this.#streams) {
       const before = sessions.size;
-      for (const [session, until] of sessions) if (until <= now) sessions.delete(session);
+      for (const [session, until] of sessions) if (until <= at) sessions.delete(session);
       if (sessions.size === 0) this.#streams.delete(stream);
       if (sessions.size !== before) this.#onChange(stream, sessions.size);
     }
