@@ -1,4 +1,4 @@
-import { randomBytes } from 'node:crypto';
+import { hash, randomBytes } from 'node:crypto';
 import type { FastifyPluginAsync, FastifyReply, FastifyRequest } from 'fastify';
 import { ClearwayError } from '../../contracts/errors.ts';
 import type { Guard } from '../../contracts/http.ts';
@@ -126,5 +126,6 @@ function tokenOf(request: FastifyRequest<Route>): string {
 function sessionOf(request: FastifyRequest<Route>): string {
   const { session } = request.query;
   if (typeof session === 'string' && SESSION.test(session)) return session;
-  return `${request.ip} ${request.headers['user-agent'] ?? ''}`;
+  // As a digest: thousands are kept, and what a player calls itself may be as long as headers may.
+  return hash('sha256', `${request.ip} ${request.headers['user-agent'] ?? ''}`, 'base64url');
 }

@@ -80,6 +80,17 @@ test('viewers are counted by the session of their multivariant playlist, and by 
   ]);
 });
 
+test('players without a session are told apart by what they call themselves, which is not kept', async (t) => {
+  await using hls = await startHls([await createH264Source()], QUICK);
+  const seen = t.mock.method(hls.publisher, 'seen');
+  for (const agent of ['a', 'b']) {
+    await (await hls.get(MEDIA, { headers: { 'user-agent': agent.repeat(10_000) } })).text();
+  }
+  const [first, second] = seen.mock.calls.map(({ arguments: [, session] }) => session);
+  assert.notEqual(first, second);
+  assert.ok(first!.length <= 64 && second!.length <= 64);
+});
+
 test('a stream without a picture is answered 503 when it is known to be gone, and when the server closes', async () => {
   const sinks: Sink[] = [];
   await using hls = await startHls([silent('test', sinks)]);
