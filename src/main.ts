@@ -1,4 +1,5 @@
 import { dirname, resolve } from 'node:path';
+import { isatty } from 'node:tty';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { restore } from './cli/restore.ts';
@@ -100,6 +101,11 @@ async function serve(config: string, given: Record<string, unknown>): Promise<nu
   const stop = new Promise<NodeJS.Signals>((done) => {
     process.once('SIGINT', done);
     process.once('SIGTERM', done);
+    // A terminal that closes ends what runs in it; to a service it is the wish to read the file again (logrotate sends it).
+    process.on('SIGHUP', (signal) => {
+      if (isatty(0)) done(signal);
+      else logger.info({ signal }, 'edits of the configuration are taken in as they are made');
+    });
   });
   const gateway = await Gateway.start({ config, logger, log, root: ROOT });
   logger.info({ url: gateway.url }, `Clearway is ready: open ${gateway.url}`);

@@ -151,6 +151,15 @@ test('a broken edit is refused with line and reason, and everything goes on', TI
   assert.equal((await gateway.api('PATCH', '/api/v1/streams/always', { strength: 1 })).status, 200);
 });
 
+test('SIGHUP, which other services read their configuration at, disturbs nothing', TIMEOUT, async () => {
+  const before = changes('plain').length;
+  process.kill(gateway.pid, 'SIGHUP');
+  await gateway.logged(({ signal }) => signal === 'SIGHUP');
+  const { passthrough } = (await gateway.status('plain')).frames;
+  await gateway.until('plain', ({ frames }) => frames.passthrough > passthrough);
+  assert.equal(changes('plain').length, before);
+});
+
 test('SIGTERM with viewers: exit code 0 within 5 s, and nothing is left behind', TIMEOUT, async (t) => {
   const viewer = await openPage(browser, gateway);
   await watchWhep(viewer, gateway, 'plain');
