@@ -151,7 +151,8 @@ function decoderArguments(
     'format=yuv420p',
     `settb=${numerator}/${denominator}`,
     'sidedata=delete',
-    'showinfo=checksum=0',
+    // By this name, since no other filter's lines announce pictures (decoder-log.ts).
+    'showinfo@frame=checksum=0',
   ].join(',');
   const input = [
     ...FILE_ONLY,
