@@ -9,19 +9,29 @@ export interface SnapshotRoutesOptions {
   guard: Guard;
 }
 
+/** For so long a picture is new enough for who asks next, ms: making one takes from the frames of this host. */
+const FRESH = 250;
+
 interface Route {
   Params: { name: string };
   Querystring: { rendition?: unknown };
 }
 
-/** `GET /snapshot/:name.jpg[?rendition=]`: the newest picture. Who asks while one is being made gets the same one. */
+/**
+ * `GET /snapshot/:name.jpg[?rendition=]`: the newest picture. Who asks while one is being made, or just after, gets the
+ * same one.
+ */
 export function snapshotRoutes({ streams, guard }: SnapshotRoutesOptions): FastifyPluginAsync {
   const making = new Map<string, Promise<Uint8Array>>();
 
   function share(key: string, make: () => Promise<Uint8Array>): Promise<Uint8Array> {
-    const shared = making.get(key) ?? make().finally(() => making.delete(key));
-    making.set(key, shared);
-    return shared;
+    const known = making.get(key);
+    if (known) return known;
+    const made = make();
+    const forget = () => making.delete(key);
+    made.then(() => setTimeout(forget, FRESH).unref(), forget);
+    making.set(key, made);
+    return made;
   }
 
   return async (app) => {

@@ -49,7 +49,7 @@ test('a picture, never from a cache, of the rendition asked for', async () => {
   assert.deepEqual(new Set(asked), new Set(['read cam-1']));
 });
 
-test('who asks at the same time shares one encode, of the same rendition only', async () => {
+test('who asks at the same time or just after shares one encode, of the same rendition only', async (t) => {
   const gate = Promise.withResolvers<Uint8Array>();
   const both = Promise.withResolvers<void>();
   let encodes = 0;
@@ -58,6 +58,8 @@ test('who asks at the same time shares one encode, of the same rendition only', 
     return gate.promise;
   });
   const { app } = await start(stream);
+  await app.ready();
+  t.mock.timers.enable({ apis: ['setTimeout'] });
   const paths = [...Array(10).fill('/snapshot/cam-1.jpg'), '/snapshot/cam-1.jpg?rendition=source'];
   const answers = Promise.all(paths.map((path) => app.inject(path)));
   await both.promise;
@@ -65,7 +67,19 @@ test('who asks at the same time shares one encode, of the same rendition only', 
   for (const answer of await answers) assert.equal(answer.statusCode, 200);
   assert.equal(encodes, 2);
   await app.inject('/snapshot/cam-1.jpg');
+  assert.equal(encodes, 2, 'the picture is new enough');
+  t.mock.timers.tick(250);
+  await app.inject('/snapshot/cam-1.jpg');
   assert.equal(encodes, 3);
+});
+
+test('a failure is nobody else’s', async () => {
+  let works = false;
+  const stream = await camera(() => (works ? Promise.resolve(JPEG) : Promise.reject(new Error('not yet'))));
+  const { app } = await start(stream);
+  assert.equal((await app.inject('/snapshot/cam-1.jpg')).statusCode, 500);
+  works = true;
+  assert.equal((await app.inject('/snapshot/cam-1.jpg')).statusCode, 200);
 });
 
 test('what cannot be shown is said: unknown, offline, no such rendition, failed', async () => {
