@@ -24,6 +24,8 @@ export interface ControlParts {
 
 /** What the API may do with the gateway: streams in the file are changed in the file, others in memory. */
 export function createControl({ store, streams, restorer, metrics, sourcesFromApi }: ControlParts): Control {
+  /** Streams that are being added: of two requests for one name, one is late. */
+  const adding = new Set<string>();
   const status = (name: string): StreamStatus => requireStream(streams, name).status;
   const checkModel = (model: string | undefined): void => {
     if (model === undefined || model === 'auto' || model === 'none' || !restorer.ready) return;
@@ -45,19 +47,22 @@ export function createControl({ store, streams, restorer, metrics, sourcesFromAp
       return config && { ...config, source: redact(config.source) };
     },
     async create(name, input) {
-      if (streams.get(name)) {
+      if (streams.get(name) || adding.has(name)) {
         throw new ClearwayError('CLEARWAY_STREAM_EXISTS', `Stream ${name} exists; PATCH changes it.`, {
           status: 409,
         });
       }
-      await resolveSource(input.source, 'api');
-      checkModel(input.model);
-      sourcesFromApi.add(name);
+      adding.add(name);
       try {
+        await resolveSource(input.source, 'api');
+        checkModel(input.model);
+        sourcesFromApi.add(name);
         await store.setStream(name, input);
       } catch (error) {
         sourcesFromApi.delete(name);
         throw error;
+      } finally {
+        adding.delete(name);
       }
       return status(name);
     },

@@ -118,6 +118,19 @@ test('a camera that redirects to a metadata service leads nowhere', TIMEOUT, asy
   await healthy();
 });
 
+test('of two requests to add one stream, one is refused and changes nothing', TIMEOUT, async () => {
+  const sources = ['rtsp://127.0.0.1:1/a', 'rtsp://127.0.0.1:1/b'];
+  const answers = await Promise.all(
+    sources.map((source) =>
+      gateway.api('POST', '/api/v1/streams', { name: 'twice', source, enabled: false }),
+    ),
+  );
+  assert.deepEqual(answers.map(({ status }) => status).sort(), [201, 409]);
+  const won = sources[answers.findIndex(({ status }) => status === 201)];
+  assert.equal((await gateway.status('twice')).source, won);
+  assert.equal((await gateway.api('DELETE', '/api/v1/streams/twice')).status, 204);
+});
+
 test('models that do not meet the contract are refused by name with what is wrong', TIMEOUT, async () => {
   for (const [model, wrong] of [
     ['wrong-hash', /sha256/],
