@@ -1,3 +1,4 @@
+import { isIP } from 'node:net';
 import { z } from 'zod';
 import { duration } from './duration.ts';
 import { jobsSchema } from './jobs-schema.ts';
@@ -22,6 +23,15 @@ const bitrates = z
   .refine(({ min, max }) => min <= max, { path: ['max'], message: 'must not be below min' })
   // Who lowers `max` alone means the start too.
   .transform(({ min, start, max }) => ({ min, start: Math.min(Math.max(start, min), max), max }));
+
+/** An address, or a network as address/bits. */
+const network = z.string().refine((text) => {
+  const [address = '', bits] = text.split('/');
+  const family = isIP(address);
+  return (
+    family !== 0 && (bits === undefined || (/^\d{1,3}$/.test(bits) && +bits <= (family === 4 ? 32 : 128)))
+  );
+}, 'write an address or a network: 127.0.0.1, 10.0.0.0/8');
 
 /** One stream: where it comes from and how it is restored. */
 export const streamSchema = z
@@ -131,6 +141,10 @@ export const configSchema = z.strictObject({
         .strictObject({ cert: z.string().min(1), key: z.string().min(1) })
         .optional()
         .describe('PEM files; reloaded when they change'),
+      trustedProxies: z
+        .array(network)
+        .default([])
+        .describe('reverse proxies whose X-Forwarded-For says who asks; else their clients share one limit'),
       corsOrigins: z
         .array(
           z.union([

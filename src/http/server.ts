@@ -69,6 +69,7 @@ function createApp({ config, logger }: HttpServerOptions): FastifyInstance {
     requestTimeout: 0,
     frameworkErrors: problemHandler,
     routerOptions: { maxParamLength: 256 },
+    trustProxy: config.http.trustedProxies,
   };
   const { tls } = config.http;
   if (!tls) return Fastify(common);

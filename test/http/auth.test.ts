@@ -221,6 +221,30 @@ describe('auth', { timeout: 120_000 }, () => {
 });
 
 describe('auth under attack', { timeout: 120_000 }, () => {
+  it('behind a trusted proxy counts each client, and behind none believes nobody', async () => {
+    for (const trustedProxies of [['127.0.0.0/8'], []]) {
+      const config = { ...(await withAuth()), http: { trustedProxies } };
+      const server = await startServer({ config });
+      try {
+        const login = async (client: string, password: string) => {
+          const headers = { 'x-forwarded-for': client };
+          const body = { user: 'ada', password };
+          const { status } = await fetch(
+            `${server.url}/api/v1/login`,
+            jsonRequest('POST', body, headers),
+          ).then(answer);
+          return status;
+        };
+        for (let i = 0; i < 10; i++) assert.equal(await login('203.0.113.1', `guess-${i}`), 401);
+        assert.equal(await login('203.0.113.1', 'correct horse'), 429);
+        const neighbour = await login('203.0.113.2', 'correct horse');
+        assert.equal(neighbour, trustedProxies.length > 0 ? 200 : 429);
+      } finally {
+        await server.http.close();
+      }
+    }
+  });
+
   it('stops guessing after ten wrong passwords, and who is signed in stays', async () => {
     const server = await startServer({ config: await withAuth() });
     try {
