@@ -47,7 +47,8 @@ async function runTests({ files, options }) {
   const args = [
     '--test',
     '--test-reporter=spec',
-    '--test-concurrency=2',
+    // More than the two cores it is made for: much of the time a file waits for cameras and browsers.
+    '--test-concurrency=3',
     `--test-timeout=${TEST_SECONDS * 1000}`,
     '--import=./scripts/test-deadline.mjs',
   ];
