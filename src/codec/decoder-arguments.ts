@@ -32,8 +32,12 @@ const HTTP_FORMATS = [
 ].join(',');
 
 const NETWORK_OPTIONS: Record<string, string[]> = {
-  // A lost UDP packet is waited for 100 ms at most; the socket holds a large keyframe.
-  rtsp: ['-timeout', NETWORK_TIMEOUT, '-max_delay', '100000', '-buffer_size', '2097152'],
+  rtsp: [
+    // A lost UDP packet is waited for 100 ms at most; the socket holds a large keyframe.
+    ...['-timeout', NETWORK_TIMEOUT, '-max_delay', '100000', '-buffer_size', '2097152'],
+    // RTP has no decoding times: for those of H.264 seven pictures would be waited for.
+    ...['-max_ts_probe', '0'],
+  ],
   rtmp: ['-rw_timeout', NETWORK_TIMEOUT, '-rtmp_live', 'live', '-format_whitelist', 'flv,live_flv'],
   srt: ['-timeout', NETWORK_TIMEOUT, '-connect_timeout', '5000', '-format_whitelist', 'mpegts'],
   http: ['-rw_timeout', NETWORK_TIMEOUT, '-format_whitelist', HTTP_FORMATS],

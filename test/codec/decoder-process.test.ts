@@ -67,6 +67,13 @@ test('a camera that reboots is back with the next connection', async () => {
   assert.equal((await decodeFrames(second.url, 5)).frames.length, 5);
 });
 
+test('a camera of one picture a second is seen after its first, not its seventh', async () => {
+  await using camera = await startRtspCamera({ rate: 1 });
+  const { frames, error } = await decodeFrames(camera.url, 1, { connectTimeout: 6 });
+  assert.equal(error, undefined);
+  assert.equal(frames.length, 1);
+});
+
 test('audio is left out when it is not wanted', async () => {
   await using camera = await startRtspCamera({ audio: 'aac' });
   const { audio, info } = await decodeFrames(camera.url, 30, { audio: false });
