@@ -7,16 +7,13 @@ import { tryHardwareEncoders } from './codec/hardware-encoder.ts';
 import { type Config, configSchema } from './config/schema.ts';
 import { ConfigStore } from './config/store.ts';
 import { errorInfo } from './contracts/errors.ts';
-import { PROVIDERS, type RestorerEvent } from './contracts/restorer.ts';
+import { PROVIDERS, type RestorerFacts } from './contracts/restorer.ts';
 import { describeJobs } from './jobs/check.ts';
 import { estimate } from './restore/calibrate.ts';
-import type { Provider } from './restore/device/device.ts';
 import type { RestorerOptions } from './restore/restorer-process.ts';
 import { ASSUMED_FPS, chooseRestoration, HEIGHTS } from './restore/working-height.ts';
 import { ANSWER_WITHIN, askRestorer } from './streams/ask-restorer.ts';
 import { silentLogger } from './telemetry/log.ts';
-
-type Ready = Extract<RestorerEvent, { t: 'ready' }>;
 
 class Report {
   problems = 0;
@@ -145,7 +142,7 @@ function openRestorer(
   config: Config,
   root: string,
   changes: Partial<RestorerOptions> = {},
-): Promise<Ready | undefined> {
+): Promise<RestorerFacts | undefined> {
   const { provider, models, threads, devices } = config.restorer;
   return askRestorer({
     provider,
@@ -170,14 +167,14 @@ async function checkProviders(report: Report, config: Config, root: string): Pro
   }
 }
 
-function timesOf({ speeds }: Ready): string {
+function timesOf({ speeds }: RestorerFacts): string {
   const times = Object.entries(speeds).map(
     ([model, speed]) => `${model} ${estimate(speed, 1920, 1080).toFixed(1)} ms`,
   );
   return times.length > 0 ? `; a 1080p frame: ${times.join(', ')}` : '';
 }
 
-function describeModels(report: Report, { provider, models, speeds }: Ready): void {
+function describeModels(report: Report, { provider, models, speeds }: RestorerFacts): void {
   report.ok(`inference runs on ${provider}`);
   for (const model of models) {
     if (model.error) report.wrong(model.error);
@@ -194,6 +191,6 @@ function describeModels(report: Report, { provider, models, speeds }: Ready): vo
       report.ok(`${model.name} ${model.version}: ms a frame with smoothing: ${times}${delay}`);
     }
   }
-  const choice = chooseRestoration(speeds, provider as Provider, ASSUMED_FPS, 1);
+  const choice = chooseRestoration(speeds, provider, ASSUMED_FPS, 1);
   report.ok(`auto picks ${choice.model} at ${choice.height} lines: ${choice.reason}`);
 }

@@ -1,7 +1,7 @@
 import { CLOCK_RATE } from '../contracts/media.ts';
-import type { SourceSpec } from '../contracts/restorer.ts';
+import type { HardwareDecoder, SourceSpec } from '../contracts/restorer.ts';
 import { type FfmpegPort, ffmpegArguments, ffmpegPath, verifiesTls } from './ffmpeg.ts';
-import { type HardwareDecoder, hardwareArguments } from './hardware-decoder.ts';
+import { hardwareArguments } from './hardware-decoder.ts';
 
 /** Luma samples of the largest picture that is decoded (8K has 33 million). */
 export const MAX_PIXELS = 36_000_000;

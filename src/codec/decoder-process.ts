@@ -1,6 +1,6 @@
 import { ClearwayError } from '../contracts/errors.ts';
 import { CLOCK_RATE } from '../contracts/media.ts';
-import type { SourceSpec } from '../contracts/restorer.ts';
+import type { HardwareDecoder, SourceSpec } from '../contracts/restorer.ts';
 import type { SourceInfo } from '../contracts/stream.ts';
 import { now } from '../contracts/time.ts';
 import { redact } from '../telemetry/log.ts';
@@ -11,7 +11,7 @@ import { type LogEvent, parseLogLine, parsePacketLine, parseTimeBase } from './d
 import { ffmpegPath } from './ffmpeg.ts';
 import { spawnFfmpeg } from './ffmpeg-child.ts';
 import { alternative, classifyFailure } from './ffmpeg-failure.ts';
-import { type HardwareDecoder, isHardwareTrouble, saysSoftware } from './hardware-decoder.ts';
+import { isHardwareTrouble, saysSoftware } from './hardware-decoder.ts';
 import { readLines } from './lines.ts';
 
 /** A video packet as it came from the network. */

@@ -4,15 +4,10 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { errorInfo } from '../contracts/errors.ts';
+import type { HardwareDecoder } from '../contracts/restorer.ts';
 
 /** ffmpeg's `-hwaccel` methods that hand pictures back to memory by themselves; Intel's GPUs come through VAAPI. */
-const METHODS = ['cuda', 'vaapi'] as const;
-
-export interface HardwareDecoder {
-  method: (typeof METHODS)[number];
-  /** Number of the GPU, for CUDA. */
-  device: number;
-}
+const METHODS = ['cuda', 'vaapi'] as const satisfies HardwareDecoder['method'][];
 
 export interface HardwareTrial extends HardwareDecoder {
   works: boolean;

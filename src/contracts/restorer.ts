@@ -33,6 +33,31 @@ export interface ProviderStatus {
   detail: string;
 }
 
+/** What the accelerator turned out to be. */
+export interface Accelerator {
+  provider: ProviderStatus['provider'];
+  models: ModelInfo[];
+  speeds: Record<string, ModelSpeed>;
+  /** Every provider that was tried, in order. */
+  providers: ProviderStatus[];
+}
+
+/** What decodes instead of the CPU. */
+export interface HardwareDecoder {
+  /** ffmpeg's `-hwaccel`. */
+  method: 'cuda' | 'vaapi';
+  /** Number of the GPU, for CUDA. */
+  device: number;
+}
+
+/** What a restorer found on its host. */
+export interface RestorerFacts extends Accelerator {
+  /** What decodes; software when absent. */
+  decoder?: HardwareDecoder;
+  /** What encodes; software when absent. */
+  encoder?: HardwareEncoderName;
+}
+
 /** How one stream's picture is restored; every field may change while it runs. */
 export interface RestoreSettings {
   /** Directory name under models/, `auto` or `none`. */
@@ -108,16 +133,10 @@ export interface StreamReport {
 export type RestorerEvent =
   /** A provider is about to be opened: if this is the last that is heard, it took the restorer down. */
   | { t: 'trying'; provider: ProviderStatus['provider'] }
-  | {
-      t: 'ready';
-      provider: string;
-      models: ModelInfo[];
-      speeds: Record<string, ModelSpeed>;
-      /** Every provider that was tried, in order. */
-      providers: ProviderStatus[];
-      /** What encodes; software when absent. */
-      encoder?: HardwareEncoderName;
-    }
+  /** Its models are open, and its hardware was tried. */
+  | ({ t: 'opened' } & RestorerFacts)
+  /** It takes commands: after that, or at once and passing frames through where an earlier one's facts are known. */
+  | { t: 'ready' }
   /** Once a second: the process is not stuck. */
   | { t: 'alive' }
   | { t: 'live'; stream: string; session: number; input: SourceInfo }

@@ -1,9 +1,9 @@
 import { type HardwareEncoder, openHardwareEncoder } from '../codec/encoder-kinds.ts';
 import { ffmpegPath } from '../codec/ffmpeg.ts';
-import { type HardwareDecoder, tryHardwareDecoders } from '../codec/hardware-decoder.ts';
+import { tryHardwareDecoders } from '../codec/hardware-decoder.ts';
 import { tryHardwareEncoders } from '../codec/hardware-encoder.ts';
 import { errorInfo } from '../contracts/errors.ts';
-import type { HardwareEncoderName } from '../contracts/restorer.ts';
+import type { HardwareDecoder, HardwareEncoderName } from '../contracts/restorer.ts';
 import type { Logger } from '../telemetry/log.ts';
 
 type Wish = 'auto' | 'software' | 'hardware';

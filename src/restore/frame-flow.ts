@@ -114,8 +114,9 @@ export class FrameFlow {
     }
     if (!last || meta.pts - last.pts > STALE || meta.width !== last.width || meta.height !== last.height)
       this.fresh = true;
+    const { ladder, inference } = this.parts;
     const idle = this.waiting.length === 0 && this.inside.length === 0;
-    if (this.parts.ladder().model === 'none' && idle) this.bypass(meta, picture);
+    if (idle && (!inference.open || ladder().model === 'none')) this.bypass(meta, picture);
     else this.submit(meta, picture);
   }
 
@@ -129,7 +130,7 @@ export class FrameFlow {
     this.last = undefined;
   }
 
-  /** No network wanted: straight to the encoders. */
+  /** No network wanted, or none open yet: straight to the encoders. */
   private bypass(meta: FrameMeta, picture: ArrayBuffer): void {
     this.fresh = true;
     this.step(false);

@@ -1,6 +1,5 @@
-import type { ModelInfo } from '../contracts/control.ts';
 import type { ErrorInfo } from '../contracts/errors.ts';
-import type { ModelSpeed, ProviderStatus } from '../contracts/restorer.ts';
+import type { Accelerator } from '../contracts/restorer.ts';
 import type { Provider } from './device/device.ts';
 import type { FileAnswer, FileOrder } from './file/protocol.ts';
 import type { FrameRequest, FrameTimings } from './restoration.ts';
@@ -16,17 +15,8 @@ export interface InferenceOptions {
   threads: number;
   /** Number of the GPU, for providers that can be told. */
   device?: number;
-  /** What an earlier restorer of this host measured: not measured again. */
-  known?: { provider: string; speeds: Record<string, ModelSpeed> };
-}
-
-/** What the accelerator turned out to be. */
-export interface Accelerator {
-  provider: Provider;
-  models: ModelInfo[];
-  speeds: Record<string, ModelSpeed>;
-  /** Every provider that was tried, in order. */
-  providers: ProviderStatus[];
+  /** What an earlier restorer of this host found: its speeds are not measured again. */
+  known?: Accelerator;
 }
 
 /** main thread -> inference thread. Buffers are transferred, never shared. */

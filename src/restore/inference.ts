@@ -1,13 +1,9 @@
 import { Worker } from 'node:worker_threads';
+import type { Accelerator } from '../contracts/restorer.ts';
 import { now } from '../contracts/time.ts';
 import type { Provider } from './device/device.ts';
 import type { FileAnswer, FileOrder } from './file/protocol.ts';
-import type {
-  Accelerator,
-  InferenceCommand,
-  InferenceEvent,
-  InferenceOptions,
-} from './inference-protocol.ts';
+import type { InferenceCommand, InferenceEvent, InferenceOptions } from './inference-protocol.ts';
 
 type FrameCommand = Extract<InferenceCommand, { t: 'frame' }>;
 export type FrameDone = Extract<InferenceEvent, { t: 'done' }>;
@@ -46,7 +42,10 @@ interface FileStep {
  * is left: a step of it begins only when no frame waits.
  */
 export class Inference {
+  /** Resolves when the models are open. */
   readonly ready: Promise<Accelerator>;
+  /** The models are open; a job submitted before waits for that. */
+  open = false;
   private readonly worker: Worker;
   private queue: { job: Job; due: number }[] = [];
   private steps: FileStep[] = [];
@@ -68,6 +67,7 @@ export class Inference {
     this.ready = new Promise((resolve) => {
       this.worker.on('message', (event: InferenceEvent) => {
         if (event.t === 'ready') {
+          this.open = true;
           this.depth = event.accelerator.provider === 'cpu' ? 1 : 2;
           resolve(event.accelerator);
         }

@@ -35,6 +35,11 @@ export class Ladder {
     return this.steps[this.at]!;
   }
 
+  /** The step on which frames pass through. */
+  get last(): Pick<Ladder, 'step' | 'model'> {
+    return { step: this.steps.length - 1, model: 'none' };
+  }
+
   /**
    * Notes one frame. Returns the step taken: 1 down, -1 up, 0 none.
    * @param mayClimb asked, when it is time to climb, whether there is room for the model above

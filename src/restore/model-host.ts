@@ -1,6 +1,6 @@
 import type { ModelInfo } from '../contracts/control.ts';
 import { errorInfo } from '../contracts/errors.ts';
-import type { ModelSpeed, ProviderStatus } from '../contracts/restorer.ts';
+import type { Accelerator, ModelSpeed, ProviderStatus } from '../contracts/restorer.ts';
 import { fastestFrame, measureSpeed } from './calibrate.ts';
 import type { Device, Provider } from './device/device.ts';
 import { RestorerGraph, SmootherGraph } from './graph.ts';
@@ -16,7 +16,7 @@ export interface ModelHostOptions {
   /** Told before a provider is tried: a driver may take the process down. */
   trying(provider: Provider): void;
   /** What an earlier restorer of this host measured: not measured again. */
-  known: { provider: string; speeds: Record<string, ModelSpeed> } | undefined;
+  known: Pick<Accelerator, 'provider' | 'speeds'> | undefined;
 }
 
 /** A restorer ready to run, with the smoother on the same device. */

@@ -2,10 +2,9 @@ import type { Capture } from '../codec/capture-clock.ts';
 import type { DecodedFrame } from '../codec/decoder-process.ts';
 import { type Decoder, openDecoder } from '../codec/decoders.ts';
 import type { HardwareEncoder } from '../codec/encoder-kinds.ts';
-import type { HardwareDecoder } from '../codec/hardware-decoder.ts';
 import { errorInfo } from '../contracts/errors.ts';
 import { CLOCK_RATE, type Rendition } from '../contracts/media.ts';
-import type { RestorerEvent, RestoreSettings, SourceSpec } from '../contracts/restorer.ts';
+import type { RestorerEvent, RestorerFacts, RestoreSettings, SourceSpec } from '../contracts/restorer.ts';
 import type { RestorationInfo, SourceInfo } from '../contracts/stream.ts';
 import { now } from '../contracts/time.ts';
 import type { Logger } from '../telemetry/log.ts';
@@ -14,7 +13,6 @@ import { AudioTrack } from './audio-track.ts';
 import { OutputClock } from './clock.ts';
 import { FrameFlow } from './frame-flow.ts';
 import type { Inference } from './inference.ts';
-import type { Accelerator } from './inference-protocol.ts';
 import { Ladder } from './ladder.ts';
 import { PictureProbe } from './picture-probe.ts';
 import { type FinishedFrame, Renditions } from './renditions.ts';
@@ -28,7 +26,8 @@ const TICKS_PER_MS = CLOCK_RATE / 1000;
 /** What a pipeline needs of its process. */
 export interface PipelineHost {
   inference: Inference;
-  accelerator: Accelerator;
+  /** What this restorer found or, until its models are open, what an earlier one did. */
+  facts: RestorerFacts;
   /** What restoring costs now; one for all streams. */
   cost: RunningCost;
   /** Who may climb the ladder; one for all streams. */
@@ -36,9 +35,7 @@ export interface PipelineHost {
   /** Restored streams that share the accelerator now. */
   restoredStreams(): number;
   encoderThreads: number;
-  /** What decodes; software when absent. */
-  hardware: HardwareDecoder | undefined;
-  /** What encodes; software when absent. */
+  /** What encodes; software when absent, or until it was tried. */
   encoder: HardwareEncoder | undefined;
   send(event: RestorerEvent): void;
   logger: Logger;
@@ -63,6 +60,9 @@ export class Pipeline {
   private bitrate = 0;
 
   private session = 0;
+  private source: SourceSpec | undefined;
+  /** Lines the decoder was asked for. */
+  private asked = 0;
   private decoder: Decoder | undefined;
   /** Why it is decoded in software although there is a hardware decoder. */
   private hardwareFailure: string | undefined;
@@ -135,6 +135,18 @@ export class Pipeline {
     this.connect(source);
   }
 
+  /** A hardware encoder turned out to work. */
+  encodeOn(encoder: HardwareEncoder): void {
+    this.inEncoderTurn(async () => this.renditions.moveTo(encoder));
+  }
+
+  /** The facts are not what they were taken for: chooses anew, and opens the source again for another height. */
+  rechoose(): void {
+    this.choice = this.choose();
+    this.ladder = this.makeLadder();
+    this.fitHeight();
+  }
+
   /** Changes how the picture is restored, between two frames. A changed height needs a new session. */
   update(settings: RestoreSettings): void {
     const { model } = this.settings;
@@ -190,7 +202,7 @@ export class Pipeline {
   }
 
   private choose(): Choice {
-    const { speeds, provider } = this.host.accelerator;
+    const { speeds, provider } = this.host.facts;
     const { model, height } = this.settings;
     const others = this.host.restoredStreams() - (this.restores ? 1 : 0);
     const speed = speeds[model];
@@ -207,13 +219,13 @@ export class Pipeline {
 
   /** The configuration file may name a model that is not there or not fit; the picture goes on without it. */
   private whyNot(model: string): string {
-    const info = this.host.accelerator.models.find(({ name }) => name === model);
+    const info = this.host.facts.models.find(({ name }) => name === model);
     const wrong = info?.error ?? (info ? `Model ${model} is a ${info.kind}.` : `There is no model ${model}.`);
     return `${wrong} Frames pass through until another is chosen.`;
   }
 
   private makeLadder(): Ladder {
-    const { speeds } = this.host.accelerator;
+    const { speeds } = this.host.facts;
     const wanted = this.choice.model;
     const cost = speeds[wanted]?.perMegapixel ?? 0;
     const lighter = Object.entries(speeds)
@@ -225,21 +237,23 @@ export class Pipeline {
 
   private connect(source: SourceSpec): void {
     const { session, stream } = this;
+    this.source = source;
+    this.asked = this.choice.height;
     this.live = false;
     this.capture = {};
     // Every connection counts from a time of its own.
     this.clock = new OutputClock(this.clock.last);
-    const hardware = this.hardwareFailure === undefined ? this.host.hardware : undefined;
+    const hardware = this.hardwareFailure === undefined ? this.host.facts.decoder : undefined;
     const decoder = openDecoder(
       source,
-      { height: this.choice.height, logger: this.host.logger, hardware },
+      { height: this.asked, logger: this.host.logger, hardware },
       {
         allocate: (bytes) => this.flow.allocate(bytes),
         frame: (frame) => this.onFrame(frame),
         dropped: () => this.report.drop('queue-full'),
         audio: ({ data, pts }) => this.audio.push(data, pts / TICKS_PER_MS, this.clock),
         packet: ({ size }) => this.report.arrived(size),
-        opened: (info) => this.onOpened(info, source),
+        opened: (info) => this.onOpened(info),
         hardwareFailed: (why) => this.leaveHardware(why),
         ended: ({ error, again }) => {
           if (this.decoder !== decoder) return;
@@ -262,24 +276,24 @@ export class Pipeline {
 
   private get decoderName(): string {
     if (this.hardwareFailure !== undefined) return `software (${this.hardwareFailure})`;
-    return this.host.hardware?.method ?? 'software';
+    return this.host.facts.decoder?.method ?? 'software';
   }
 
   /** The height was chosen for an assumed frame rate: the true one may ask for another, before the first picture. */
-  private onOpened(info: SourceInfo, source: SourceSpec): void {
+  private onOpened(info: SourceInfo): void {
     this.input = info;
-    const choice = this.choose();
-    const lines = ({ height }: Choice) => Math.min(height, info.height);
-    const reopen = !this.live && lines(choice) !== lines(this.choice);
-    if (choice.model !== this.choice.model) {
-      this.choice = choice;
-      this.ladder = this.makeLadder();
-    }
-    this.choice = choice;
-    if (!reopen) return;
-    const { decoder, session } = this;
+    const before = this.choice;
+    this.choice = this.choose();
+    if (this.choice.model !== before.model) this.ladder = this.makeLadder();
+    if (!this.live) this.fitHeight();
+  }
+
+  /** Opens the source again when the pictures have not the height that was chosen. */
+  private fitHeight(): void {
+    const { decoder, session, source, input, asked, choice } = this;
+    if (!input || Math.min(asked, input.height) === Math.min(choice.height, input.height)) return;
     void decoder?.stop().then(() => {
-      if (this.decoder === decoder && this.session === session) this.connect(source);
+      if (this.decoder === decoder && this.session === session) this.connect(source!);
     });
   }
 
@@ -352,20 +366,15 @@ export class Pipeline {
   }
 
   private restoration(): RestorationInfo {
-    const { step, model } = this.ladder;
+    const { inference, facts } = this.host;
+    const { provider } = facts;
     const { strength, smoothing } = this.settings;
-    const reason =
-      step > 0
+    const { step, model } = inference.open ? this.ladder : this.ladder.last;
+    let { reason } = this.choice;
+    if (step > 0)
+      reason = inference.open
         ? `${this.choice.model} missed too many deadlines on this host: ${model === 'none' ? 'frames pass through' : model} until it is quieter`
-        : this.choice.reason;
-    return {
-      model,
-      provider: this.host.accelerator.provider,
-      ...this.flow.size,
-      strength,
-      smoothing,
-      reason,
-      step,
-    };
+        : `${this.choice.model} is being opened: frames pass through until it is`;
+    return { model, provider, ...this.flow.size, strength, smoothing, reason, step };
   }
 }

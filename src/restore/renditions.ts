@@ -44,11 +44,13 @@ export interface RenditionsOptions {
 export class Renditions {
   private readonly encodings = new Map<Rendition, Encoding>();
   private readonly options: RenditionsOptions;
+  private hardware: HardwareEncoder | undefined;
   private beside = new Uint8Array(0);
   private busySince: number | undefined;
 
   constructor(options: RenditionsOptions) {
     this.options = options;
+    this.hardware = options.hardware;
   }
 
   /** ms since the picture that is being encoded was begun; 0 while none is. */
@@ -67,7 +69,7 @@ export class Renditions {
 
   /** What encodes each rendition: a hardware encoder's name, or `software`, with the reason after one failed. */
   get encoders(): Partial<Record<Rendition, string>> {
-    const hardware = this.options.hardware?.name ?? 'software';
+    const hardware = this.hardware?.name ?? 'software';
     return Object.fromEntries(
       [...this.encodings].map(([rendition, { hardwareFailure }]) => [
         rendition,
@@ -93,6 +95,16 @@ export class Renditions {
         wantsKeyframe: true,
         hardwareFailure: undefined,
       });
+    }
+  }
+
+  /** The next picture is encoded by it, as a keyframe. Not while `encode` runs. */
+  moveTo(hardware: HardwareEncoder): void {
+    this.hardware = hardware;
+    for (const encoding of this.encodings.values()) {
+      encoding.encoder?.close();
+      encoding.encoder = undefined;
+      encoding.wantsKeyframe = true;
     }
   }
 
@@ -145,8 +157,8 @@ export class Renditions {
     const { height, pts, arrival, outcome } = frame;
     const attempt = () => this.encodePicture(encoding, picture, { width, height, fps }, pts);
     const encoded = await attempt().catch((error: unknown) => {
-      const { hardware, hardwareFailed } = this.options;
-      if (!hardware || encoding.hardwareFailure !== undefined) throw error;
+      const { hardwareFailed } = this.options;
+      if (!this.hardware || encoding.hardwareFailure !== undefined) throw error;
       // One that failed, for want of sessions say, is not asked again while the rendition is wanted.
       encoding.hardwareFailure = errorInfo(error).message;
       hardwareFailed?.(rendition, encoding.hardwareFailure);
@@ -165,12 +177,11 @@ export class Renditions {
       if (encoding.encoder?.width !== size.width || encoding.encoder.height !== size.height) {
         encoding.encoder?.close();
         encoding.encoder = undefined;
-        const { threads, hardware } = this.options;
         encoding.encoder = await H264Encoder.open({
           ...size,
           bitrate: encoding.bitrate,
-          threads,
-          hardware: encoding.hardwareFailure === undefined ? hardware : undefined,
+          threads: this.options.threads,
+          hardware: encoding.hardwareFailure === undefined ? this.hardware : undefined,
         });
       }
       const key = encoding.wantsKeyframe;

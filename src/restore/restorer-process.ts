@@ -1,7 +1,8 @@
 import { availableParallelism } from 'node:os';
+import { isDeepStrictEqual } from 'node:util';
 import { errorInfo } from '../contracts/errors.ts';
 import type { FileCommand, FileEvent } from '../contracts/file.ts';
-import type { RestorerCommand, RestorerEvent } from '../contracts/restorer.ts';
+import type { RestorerCommand, RestorerEvent, RestorerFacts } from '../contracts/restorer.ts';
 import { createLogger } from '../telemetry/log.ts';
 import { Admission } from './admission.ts';
 import { FileWork } from './file/file-work.ts';
@@ -9,11 +10,13 @@ import { findDecoder, findEncoder, type HardwareOptions } from './find-hardware.
 import { Inference } from './inference.ts';
 import type { InferenceOptions } from './inference-protocol.ts';
 import { Outbox } from './outbox.ts';
-import { Pipeline } from './pipeline.ts';
+import { Pipeline, type PipelineHost } from './pipeline.ts';
 import { RunningCost } from './running-cost.ts';
 
 /** What the gateway passes as the one argument, as JSON. */
 export interface RestorerOptions extends InferenceOptions, HardwareOptions {
+  /** What an earlier restorer of this host found: taken to be still so until the models are open. */
+  known?: RestorerFacts;
   log: { level: string; format: 'auto' | 'json' | 'pretty' };
 }
 
@@ -56,34 +59,55 @@ function abandon(): void {
 process.once('disconnect', abandon);
 
 const inference = new Inference(options, fail, (provider) => send({ t: 'trying', provider }));
-const [accelerator, hardware, encoder] = await Promise.all([
-  inference.ready,
-  findDecoder(options, logger),
-  findEncoder(options, logger),
-]);
-const cost = new RunningCost(accelerator.speeds);
-const admission = new Admission(() => inference.load);
-const files = new FileWork({ inference, accelerator, live: () => pipelines.size > 0 }, (event) => {
-  if (process.connected) process.send!(event satisfies FileEvent);
-});
-const cores = availableParallelism();
 
-function pipelineOf(command: Extract<RestorerCommand, { t: 'start' }>): Pipeline {
-  const existing = pipelines.get(command.stream);
-  if (existing) return existing;
-  const pipeline = new Pipeline(command.stream, command.settings, {
-    inference,
-    accelerator,
-    cost,
-    admission,
-    restoredStreams: () => [...pipelines.values()].filter((other) => other.restores).length,
-    hardware,
-    encoder,
-    encoderThreads: Math.min(4, Math.max(1, Math.floor(cores / 2))),
-    send,
-    logger,
-  });
-  pipelines.set(command.stream, pipeline);
+type Found = Pick<PipelineHost, 'facts' | 'encoder'>;
+
+async function find(): Promise<Found> {
+  const [accelerator, decoder, encoder] = await Promise.all([
+    inference.ready,
+    options.known?.decoder ?? findDecoder(options, logger),
+    findEncoder(options, logger),
+  ]);
+  const facts = { ...accelerator, ...(decoder && { decoder }), ...(encoder && { encoder: encoder.name }) };
+  send({ t: 'opened', ...facts });
+  return { facts, encoder };
+}
+
+const finding = find();
+const files = finding.then(
+  ({ facts: accelerator }) =>
+    new FileWork({ inference, accelerator, live: () => pipelines.size > 0 }, (event) => {
+      if (process.connected) process.send!(event satisfies FileEvent);
+    }),
+);
+
+/** The picture does not wait for the models where it is known what they will be able to do. */
+const { facts, encoder } = options.known ? { facts: options.known, encoder: undefined } : await finding;
+const host: PipelineHost = {
+  inference,
+  facts,
+  encoder,
+  cost: new RunningCost(facts.speeds),
+  admission: new Admission(() => inference.load),
+  restoredStreams: () => [...pipelines.values()].filter((other) => other.restores).length,
+  encoderThreads: Math.min(4, Math.max(1, Math.floor(availableParallelism() / 2))),
+  send,
+  logger,
+};
+
+/** Goes on with what was found: mostly what was known before. */
+function learn({ facts, encoder }: Found): void {
+  const { provider, speeds } = host.facts;
+  Object.assign(host, { facts, encoder });
+  if (encoder) for (const pipeline of pipelines.values()) pipeline.encodeOn(encoder);
+  if (facts.provider === provider && isDeepStrictEqual(facts.speeds, speeds)) return;
+  host.cost.restart(facts.speeds);
+  for (const pipeline of pipelines.values()) pipeline.rechoose();
+}
+
+function pipelineOf({ stream, settings }: Extract<RestorerCommand, { t: 'start' }>): Pipeline {
+  const pipeline = pipelines.get(stream) ?? new Pipeline(stream, settings, host);
+  pipelines.set(stream, pipeline);
   return pipeline;
 }
 
@@ -112,7 +136,10 @@ async function perform(command: Extract<RestorerCommand, { stream: string }>): P
 }
 
 async function shutdown(): Promise<void> {
-  await Promise.all([files.stop(), ...[...pipelines.values()].map((pipeline) => pipeline.stop())]);
+  await Promise.all([...pipelines.values()].map((pipeline) => pipeline.stop()));
+  // A thread that opens models does not listen yet.
+  if (!inference.open) return abandon();
+  await (await files).stop();
   await inference.close();
   process.exit(0);
 }
@@ -123,7 +150,7 @@ process.on('message', (command: RestorerCommand | FileCommand) => {
     return;
   }
   if (command.t === 'file' || command.t === 'file-cancel') {
-    files.perform(command);
+    void files.then((work) => work.perform(command));
     return;
   }
   const turn = (turns.get(command.stream) ?? Promise.resolve())
@@ -149,4 +176,5 @@ setInterval(() => {
   }
 }, REPORT_EVERY);
 
-send({ t: 'ready', ...accelerator, ...(encoder && { encoder: encoder.name }) });
+send({ t: 'ready' });
+if (options.known) learn(await finding);

@@ -22,11 +22,17 @@ interface Entry {
  * so that a host that was busy then, or is busy now, is judged by what it does. One for all streams of an accelerator.
  */
 export class RunningCost {
-  private readonly speeds: Record<string, ModelSpeed>;
+  private speeds: Record<string, ModelSpeed>;
   private readonly entries = new Map<string, Entry>();
 
   constructor(speeds: Record<string, ModelSpeed>) {
     this.speeds = speeds;
+  }
+
+  /** Begins anew with other figures. */
+  restart(speeds: Record<string, ModelSpeed>): void {
+    this.speeds = speeds;
+    this.entries.clear();
   }
 
   /** ms one frame of a model is expected to take; undefined for a model that cannot be used. */

@@ -1,9 +1,7 @@
-import type { RestorerEvent } from '../contracts/restorer.ts';
+import type { RestorerFacts } from '../contracts/restorer.ts';
 import type { RestorerOptions } from '../restore/restorer-process.ts';
 import { silentLogger } from '../telemetry/log.ts';
 import { RestorerClient } from './restorer-client.ts';
-
-type Ready = Extract<RestorerEvent, { t: 'ready' }>;
 
 /** Opening and timing every model takes seconds; a broken driver may take for ever, ms. */
 export const ANSWER_WITHIN = 120_000;
@@ -12,9 +10,9 @@ export const ANSWER_WITHIN = 120_000;
 export async function askRestorer(
   options: RestorerOptions,
   signal?: AbortSignal,
-): Promise<Ready | undefined> {
+): Promise<RestorerFacts | undefined> {
   const restorer = new RestorerClient(options, silentLogger);
-  const answer = Promise.withResolvers<Ready | undefined>();
+  const answer = Promise.withResolvers<RestorerFacts | undefined>();
   const giveUp = () => answer.resolve(undefined);
   const timer = setTimeout(giveUp, ANSWER_WITHIN);
   signal?.addEventListener('abort', giveUp);

@@ -1,4 +1,4 @@
-import { PROVIDERS, type ProviderStatus, type RestorerEvent } from '../contracts/restorer.ts';
+import { PROVIDERS, type ProviderStatus, type RestorerFacts } from '../contracts/restorer.ts';
 import type { Logger } from '../telemetry/log.ts';
 import { askRestorer } from './ask-restorer.ts';
 import type { RestorerClient } from './restorer-client.ts';
@@ -25,7 +25,7 @@ export class ProviderReturn {
     this.client = client;
     this.after = after;
     this.logger = logger;
-    client.on('ready', (facts) => this.onReady(facts));
+    client.on('opened', (facts) => this.onOpened(facts));
     client.on('down', () => clearTimeout(this.timer));
   }
 
@@ -35,8 +35,7 @@ export class ProviderReturn {
     await this.trial;
   }
 
-  private onReady(facts: Extract<RestorerEvent, { t: 'ready' }>): void {
-    const provider = facts.provider as Provider;
+  private onOpened({ provider }: RestorerFacts): void {
     if (this.best === undefined || PROVIDERS.indexOf(provider) <= PROVIDERS.indexOf(this.best))
       this.best = provider;
     else this.schedule(this.best);

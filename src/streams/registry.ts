@@ -130,7 +130,7 @@ export class StreamRegistry extends EventEmitter<RegistryEvents> implements Stre
     if (this.host.restorer.ready) for (const name of streams) this.streams.get(name)?.restorerReady();
   }
 
-  private route(event: Exclude<RestorerEvent, { t: 'ready' | 'alive' | 'trying' }>): void {
+  private route(event: Exclude<RestorerEvent, { t: 'trying' | 'opened' | 'ready' | 'alive' }>): void {
     if (event.t === 'snapshot') {
       for (const stream of this.streams.values()) stream.onSnapshot(event);
       return;

@@ -6,6 +6,7 @@ import type {
   ProviderStatus,
   RestorerCommand,
   RestorerEvent,
+  RestorerFacts,
 } from '../contracts/restorer.ts';
 import type { RestorerOptions } from '../restore/restorer-process.ts';
 import type { Logger } from '../telemetry/log.ts';
@@ -22,9 +23,12 @@ const SILENT_AT_START = 120_000;
 const STOP_GRACE = 3000;
 
 interface RestorerEvents {
-  event: [event: Exclude<RestorerEvent, { t: 'ready' | 'alive' | 'trying' }>];
+  event: [event: Exclude<RestorerEvent, { t: 'trying' | 'opened' | 'ready' | 'alive' }>];
   file: [event: FileEvent];
-  ready: [facts: Extract<RestorerEvent, { t: 'ready' }>];
+  /** It takes commands; one that was restarted may have to open its models yet, and passes frames through until then. */
+  ready: [facts: RestorerFacts];
+  /** Its models are open. */
+  opened: [facts: RestorerFacts];
   down: [cause: string];
 }
 
@@ -33,9 +37,10 @@ export class RestorerClient extends EventEmitter<RestorerEvents> {
   readonly options: RestorerOptions;
   private readonly logger: Logger;
   private child: ChildProcess | undefined;
-  private facts: Extract<RestorerEvent, { t: 'ready' }> | undefined;
-  /** The first restorer's timings: a later one is back sooner without measuring again. */
-  private measured: RestorerOptions['known'];
+  /** What the last that opened its models found: the next goes on from there. */
+  private found: RestorerFacts | undefined;
+  private takesCommands = false;
+  private opened = false;
   /** The provider last heard of: opened, or about to be. */
   private provider: ProviderStatus['provider'] | undefined;
   private readonly deaths = new Deaths();
@@ -55,9 +60,9 @@ export class RestorerClient extends EventEmitter<RestorerEvents> {
     this.logger = logger;
   }
 
-  /** What the running restorer said it can do; undefined while it is down. */
-  get ready(): Extract<RestorerEvent, { t: 'ready' }> | undefined {
-    return this.facts;
+  /** What the running restorer can do, or could before it was restarted; undefined while it takes no commands. */
+  get ready(): RestorerFacts | undefined {
+    return this.takesCommands ? this.found : undefined;
   }
 
   get pid(): number | undefined {
@@ -87,7 +92,7 @@ export class RestorerClient extends EventEmitter<RestorerEvents> {
 
   /** Sends a command; lost when the restorer is down, since everything is told again once it is ready. */
   send(command: RestorerCommand | FileCommand): void {
-    if (this.facts && this.child?.connected) this.child.send(command);
+    if (this.takesCommands && this.child?.connected) this.child.send(command);
   }
 
   async close(): Promise<void> {
@@ -97,16 +102,16 @@ export class RestorerClient extends EventEmitter<RestorerEvents> {
     const { child } = this;
     if (!child?.pid || child.exitCode !== null || child.signalCode !== null) return;
     // One that still times its models does not listen yet, and holds nothing that has to be ended in order.
-    if (!this.facts) child.kill('SIGKILL');
+    if (!this.takesCommands) child.kill('SIGKILL');
     await end(child);
   }
 
   /** Ends the restorer in order and starts it at once on a provider that works again; lost when it is down. */
   renewOn(provider: ProviderStatus['provider']): void {
-    if (!this.facts || !this.child) return;
+    if (!this.opened || !this.child) return;
     this.deaths.forgive(provider);
     this.renewing = `${provider} works again`;
-    this.facts = undefined;
+    this.takesCommands = false;
     void end(this.child);
   }
 
@@ -116,14 +121,30 @@ export class RestorerClient extends EventEmitter<RestorerEvents> {
       return;
     }
     if (this.closing) return;
-    this.expectLife(this.facts || event.t === 'ready' ? SILENT : SILENT_AT_START);
-    if (event.t === 'trying') this.provider = event.provider;
-    else if (event.t === 'ready') {
-      this.facts = event;
-      this.report(event);
-      this.measured = { provider: event.provider, speeds: event.speeds };
-      this.emit('ready', event);
-    } else if (event.t !== 'alive') this.emit('event', event);
+    if (event.t === 'opened') this.opened = true;
+    // A driver that hangs while the models are opened leaves the rest of the process alive.
+    if (this.opened) this.expectLife(SILENT);
+    else if (event.t === 'trying') this.expectLife(SILENT_AT_START);
+    switch (event.t) {
+      case 'trying':
+        this.provider = event.provider;
+        break;
+      case 'opened': {
+        const { t, ...facts } = event;
+        this.found = facts;
+        this.report(facts);
+        this.emit('opened', facts);
+        break;
+      }
+      case 'ready':
+        this.takesCommands = true;
+        this.emit('ready', this.found!);
+        break;
+      case 'alive':
+        break;
+      default:
+        this.emit('event', event);
+    }
   }
 
   /** What earlier restorers showed. */
@@ -131,15 +152,15 @@ export class RestorerClient extends EventEmitter<RestorerEvents> {
     const avoid = [...(this.options.avoid ?? []), ...this.deaths.avoid(performance.now())];
     const avoidEncoders = this.encoderDeaths.avoid(performance.now());
     return {
-      ...(this.measured && { known: this.measured }),
+      ...(this.found && { known: this.found }),
       ...(avoid.length > 0 && { avoid }),
       ...(avoidEncoders.length > 0 && { avoidEncoders }),
     };
   }
 
   /** Names each provider that did not work although it was tried before the one that does. */
-  private report({ provider, providers }: Extract<RestorerEvent, { t: 'ready' }>): void {
-    this.provider = provider as ProviderStatus['provider'];
+  private report({ provider, providers }: RestorerFacts): void {
+    this.provider = provider;
     for (const { provider: tried, works, detail } of providers) {
       if (works) continue;
       // Without one asked for, a host without a GPU is nothing to warn of.
@@ -159,9 +180,10 @@ export class RestorerClient extends EventEmitter<RestorerEvents> {
 
   private died(cause: string): void {
     clearTimeout(this.watchdog);
-    const opening = this.facts === undefined;
-    const encoder = this.facts?.encoder;
-    this.facts = undefined;
+    const { opened } = this;
+    // Until then software encodes.
+    const encoder = opened ? this.found?.encoder : undefined;
+    this.opened = this.takesCommands = false;
     if (this.closing) return;
     if (this.renewing !== undefined) {
       this.emit('down', this.renewing);
@@ -169,7 +191,7 @@ export class RestorerClient extends EventEmitter<RestorerEvents> {
       this.start();
       return;
     }
-    this.blame(encoder, opening, cause);
+    this.blame(encoder, !opened, cause);
     this.provider = undefined;
     if (performance.now() - this.startedAt > SOUND) this.restartAfter = RESTART_FIRST;
     this.restarts++;

@@ -1,17 +1,16 @@
 import { EventEmitter } from 'node:events';
-import type { RestorerCommand, RestorerEvent } from '../contracts/restorer.ts';
+import type { RestorerCommand, RestorerEvent, RestorerFacts } from '../contracts/restorer.ts';
 import type { Logger } from '../telemetry/log.ts';
 import { Occupancy } from './placement.ts';
 import { ProviderReturn } from './provider-return.ts';
 import type { RestorerClient } from './restorer-client.ts';
 
-type Ready = Extract<RestorerEvent, { t: 'ready' }>;
 type StreamCommand = Extract<RestorerCommand, { stream: string }>;
 
 /** The restorer as one stream sees it. */
 export interface StreamRestorer {
   /** What it said it can do; undefined while there is none for the stream. */
-  readonly ready: Ready | undefined;
+  readonly ready: RestorerFacts | undefined;
   send(command: StreamCommand): void;
 }
 
@@ -19,9 +18,9 @@ export interface StreamRestorer {
 const CHOOSES_DEVICE = ['cuda', 'tensorrt'];
 
 interface PoolEvents {
-  event: [event: Exclude<RestorerEvent, { t: 'ready' | 'alive' | 'trying' }>];
+  event: [event: Exclude<RestorerEvent, { t: 'trying' | 'opened' | 'ready' | 'alive' }>];
   /** A restorer answers (again). It concerns the streams placed on it and those that are on none. */
-  ready: [facts: Ready, device: number, concerns: (stream: string) => boolean];
+  ready: [facts: RestorerFacts, device: number, concerns: (stream: string) => boolean];
   /** A restorer died; the streams it had are on none now. */
   down: [cause: string, device: number, streams: string[]];
   /** A stream was stopped in its restorer and placed on another, where it is to be started. */
@@ -72,7 +71,7 @@ export class RestorerPool extends EventEmitter<PoolEvents> {
   }
 
   /** What the first restorer that runs said it can do; undefined while none does. */
-  get ready(): Ready | undefined {
+  get ready(): RestorerFacts | undefined {
     return this.seats.find(({ client }) => client.ready)?.client.ready;
   }
 
@@ -147,9 +146,11 @@ export class RestorerPool extends EventEmitter<PoolEvents> {
       this.emit('event', event);
       if (event.t === 'report') this.relieve(seat);
     });
+    client.on('opened', (facts) => {
+      if (this.isDouble(seat, facts)) this.retire(seat, facts);
+    });
     client.on('ready', (facts) => {
       seat.starting = false;
-      if (this.isDouble(seat, facts)) return this.retire(seat, facts);
       this.emit('ready', facts, device, (stream) => (this.seatOf(stream) ?? seat) === seat);
     });
     client.on('down', (cause) => {
@@ -178,11 +179,11 @@ export class RestorerPool extends EventEmitter<PoolEvents> {
     }
   }
 
-  private isDouble(seat: Seat, { provider }: Ready): boolean {
+  private isDouble(seat: Seat, { provider }: RestorerFacts): boolean {
     return this.options.retireDoubles && seat !== this.seats[0] && !CHOOSES_DEVICE.includes(provider);
   }
 
-  private retire(seat: Seat, { provider }: Ready): void {
+  private retire(seat: Seat, { provider }: RestorerFacts): void {
     this.options.logger.warn(
       { device: seat.device, provider },
       'this provider cannot choose its accelerator: one restorer less; install the CUDA provider to use every GPU',

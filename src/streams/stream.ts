@@ -38,7 +38,7 @@ export interface StreamHost {
   changed(status: StreamStatus): void;
 }
 
-type SessionEvent = Exclude<RestorerEvent, { t: 'ready' | 'alive' | 'trying' | 'snapshot' }>;
+type SessionEvent = Exclude<RestorerEvent, { t: 'trying' | 'opened' | 'ready' | 'alive' | 'snapshot' }>;
 
 /**
  * One camera's life: idle -> connecting -> live -> degraded -> backoff -> ..., each transition with its cause. The

@@ -197,7 +197,7 @@ test('a software renderer behind WebGPU loses to the CPU', async () => {
 });
 
 test('what an earlier restorer measured is not measured, nor checked, again', async () => {
-  const known = { provider: 'cuda', speeds: { lite: { fixed: 1.5, perMegapixel: 2.5 } } };
+  const known = { provider: 'cuda' as const, speeds: { lite: { fixed: 1.5, perMegapixel: 2.5 } } };
   const found = await host({ cuda: () => new FaultyDevice('cuda') }, { known });
   assert.deepEqual(found.speeds.lite, known.speeds.lite);
   await found.release();

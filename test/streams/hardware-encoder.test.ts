@@ -35,14 +35,13 @@ test('where no hardware encoder works, `hardware` is warned of, with each reason
   child.stdout!.on('data', (text) => {
     log += text;
   });
-  let ready: RestorerEvent | undefined;
+  let opened: RestorerEvent | undefined;
   child.on('message', (event: RestorerEvent) => {
-    if (event.t !== 'ready') return;
-    ready = event;
-    child.send({ t: 'shutdown' });
+    if (event.t === 'opened') opened = event;
+    if (event.t === 'ready') child.send({ t: 'shutdown' });
   });
   await once(child, 'close');
-  assert.equal(ready?.t === 'ready' && ready.encoder, undefined);
+  assert.equal(opened?.t === 'opened' && opened.encoder, undefined);
   const warning = JSON.parse(log.trim());
   assert.equal(warning.msg, 'no hardware encoder works here: software encodes');
   assert.deepEqual(
@@ -77,39 +76,42 @@ test('a stream whose hardware encoder fails goes on from x264; one that takes it
     );
   const unit = (which: (unit: AccessUnit) => boolean) =>
     next((event) => (event.t === 'unit' && which(event.unit) ? event.unit : undefined));
-  const begin = () => {
+  const begin = async (session: number) => {
     restorer.send({
       t: 'start',
       stream: 'cam',
-      session: 1,
+      session,
       source: { url: 'lavfi:testsrc2=s=320x180:r=25', transport: 'auto', audio: false, stallTimeout: 20 },
       settings: { model: 'none', height: 180, strength: 1, smoothing: 0, latencyBudget: 60_000 },
       bitrate: 500_000,
     });
     restorer.send({ t: 'watch', stream: 'cam', renditions: ['restored'], opus: false, aac: false });
+    await next((event) => (event.t === 'live' && event.session === session ? event : undefined));
   };
   restorer.start();
   await once(restorer, 'ready');
   assert.equal(restorer.ready?.encoder, 'nvenc');
-  begin();
+  await begin(1);
   await report(/^nvenc$/);
   set('nvenc', 'fails');
   await unit(({ key }) => key);
   await unit(({ key }) => !key);
   await report(/^software \(encode: Input\/output error\)$/);
 
-  // Dies as soon as it encodes, three times within a minute; each new restorer tries it in a process of its own first.
-  for (let deaths = 0; deaths < 3; deaths++) {
-    set('nvenc', 'works');
-    const ready = once(restorer, 'ready');
+  // Dies as it encodes, three times within a minute; each new restorer tries it in a process of its own, and encodes in
+  // software until then.
+  for (let deaths = 1; deaths <= 3; deaths++) {
     const down = once(restorer, 'down');
-    if (deaths === 0) process.kill(restorer.pid!, 'SIGSEGV');
+    const ready = once(restorer, 'ready');
+    const opened = once(restorer, 'opened');
+    if (deaths === 1) process.kill(restorer.pid!, 'SIGSEGV');
     else set('nvenc', 'deadly');
     await down;
     set('nvenc', 'works');
     await ready;
-    begin();
-    await unit(({ key }) => key);
+    await begin(1 + deaths);
+    if (deaths < 3) await report(/^nvenc$/);
+    await opened;
   }
   assert.equal(restorer.ready?.encoder, undefined);
   await report(/^software$/);

@@ -3,7 +3,7 @@ import { on, once } from 'node:events';
 import { cp } from 'node:fs/promises';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
-import type { RestorerEvent } from '../../src/contracts/restorer.ts';
+import type { RestorerEvent, RestorerFacts } from '../../src/contracts/restorer.ts';
 import type { RestorerOptions } from '../../src/restore/restorer-process.ts';
 import { RestorerClient } from '../../src/streams/restorer-client.ts';
 import { RestorerPool } from '../../src/streams/restorer-pool.ts';
@@ -26,8 +26,6 @@ const OPTIONS: RestorerOptions = {
   threads: 1,
   log: { level: 'silent', format: 'json' },
 };
-
-type Ready = Extract<RestorerEvent, { t: 'ready' }>;
 
 function startStream(restorer: RestorerClient): void {
   restorer.send({
@@ -52,9 +50,11 @@ async function restoredOn(restorer: RestorerClient, provider: string): Promise<v
   }
 }
 
-async function nextReady(restorer: RestorerClient): Promise<Ready> {
-  const [ready] = (await once(restorer, 'ready')) as [Ready];
-  return ready;
+/** What the next restorer to open its models finds, once it takes streams. */
+async function nextOpened(restorer: RestorerClient): Promise<RestorerFacts> {
+  const [facts] = (await once(restorer, 'opened')) as [RestorerFacts];
+  if (!restorer.ready) await once(restorer, 'ready');
+  return facts;
 }
 
 test('a driver that is too old is named with what to install, and the next provider taken', async (t) => {
@@ -62,7 +62,7 @@ test('a driver that is too old is named with what to install, and the next provi
   const restorer = new RestorerClient(OPTIONS, silentLogger);
   t.after(() => restorer.close());
   restorer.start();
-  const { provider, providers } = await nextReady(restorer);
+  const { provider, providers } = await nextOpened(restorer);
   assert.equal(provider, 'cpu');
   assert.deepEqual(
     providers.map(({ provider, works }) => [provider, works]),
@@ -81,22 +81,22 @@ test('a GPU that takes its process down whenever it runs is left out, and the ne
   const restorer = new RestorerClient(OPTIONS, silentLogger);
   t.after(() => restorer.close());
   restorer.start();
-  assert.equal((await nextReady(restorer)).provider, 'cuda');
+  assert.equal((await nextOpened(restorer)).provider, 'cuda');
   startStream(restorer);
   await restoredOn(restorer, 'cuda');
   const deaths: string[] = [];
   restorer.on('down', (cause) => deaths.push(cause));
   setGpu('deadly');
   // As the gateway does: whatever is ready is given the stream again.
-  let ready: Ready;
+  let found: RestorerFacts;
   do {
-    ready = await nextReady(restorer);
+    found = await nextOpened(restorer);
     startStream(restorer);
-  } while (ready.provider === 'cuda');
+  } while (found.provider === 'cuda');
   await restoredOn(restorer, 'cpu');
   assert.ok(deaths.length >= 2 && deaths.length <= 4, `${deaths.length} deaths`);
   assert.deepEqual(
-    ready.providers.map(({ provider }) => provider),
+    found.providers.map(({ provider }) => provider),
     ['cpu'],
     'it is not even tried',
   );
@@ -112,18 +112,18 @@ test('a restorer that fell back from a lost GPU goes back to it once it works ag
   });
   t.after(() => pool.close());
   pool.start();
-  assert.equal((await nextReady(restorer)).provider, 'cuda');
+  assert.equal((await nextOpened(restorer)).provider, 'cuda');
   startStream(restorer);
   await restoredOn(restorer, 'cuda');
   setGpu('lost');
-  assert.equal((await nextReady(restorer)).provider, 'cpu');
+  assert.equal((await nextOpened(restorer)).provider, 'cpu');
   startStream(restorer);
   await restoredOn(restorer, 'cpu');
   const causes: string[] = [];
   restorer.on('down', (cause) => causes.push(cause));
   const { restarts } = restorer;
   setGpu('works');
-  assert.equal((await nextReady(restorer)).provider, 'cuda');
+  assert.equal((await nextOpened(restorer)).provider, 'cuda');
   assert.deepEqual(causes, ['cuda works again']);
   assert.equal(restorer.restarts, restarts, 'that is no death');
   startStream(restorer);

@@ -1,19 +1,74 @@
 import assert from 'node:assert/strict';
-import { fork } from 'node:child_process';
+import { execFile, fork } from 'node:child_process';
 import { on, once } from 'node:events';
+import { cp, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import type { RestorerEvent } from '../../src/contracts/restorer.ts';
+import { promisify } from 'node:util';
+import type { RestorerEvent, RestorerFacts, RestoreSettings } from '../../src/contracts/restorer.ts';
 import type { RestorerOptions } from '../../src/restore/restorer-process.ts';
 import { RestorerClient } from '../../src/streams/restorer-client.ts';
 import { silentLogger } from '../../src/telemetry/log.ts';
+import { temporaryDirectory } from '../support/ffmpeg.ts';
+import { FIXTURE_MODELS } from '../support/restoring.ts';
 
 const OPTIONS: RestorerOptions = {
-  models: join(import.meta.dirname, '../fixtures/models'),
+  models: FIXTURE_MODELS,
   provider: 'cpu',
   threads: 1,
   log: { level: 'silent', format: 'json' },
 };
+
+const KNOWN: Omit<RestorerFacts, 'speeds'> = { provider: 'cpu', models: [], providers: [] };
+
+/** A models directory whose one network is opened once `open` is called: a pipe stands in its place. */
+async function pipedModel(
+  directory: string,
+): Promise<{ models: string; pipe(): Promise<void>; open(): Promise<void> }> {
+  const models = join(directory, 'models');
+  await cp(join(FIXTURE_MODELS, 'blend'), join(models, 'blend'), { recursive: true });
+  const network = join(models, 'blend/weights.onnx');
+  const weights = await readFile(network);
+  return {
+    models,
+    async pipe() {
+      await rm(network);
+      await promisify(execFile)('mkfifo', [network]);
+    },
+    open: () => writeFile(network, weights),
+  };
+}
+
+function startStream(
+  restorer: RestorerClient,
+  stream: string,
+  url: string,
+  settings: Partial<RestoreSettings> = {},
+): void {
+  restorer.send({
+    t: 'start',
+    stream,
+    session: 1,
+    source: { url, transport: 'auto', audio: false, stallTimeout: 20 },
+    settings: {
+      model: 'blend',
+      height: 'auto',
+      strength: 1,
+      smoothing: 0,
+      latencyBudget: 60_000,
+      ...settings,
+    },
+    bitrate: 1_000_000,
+  });
+  restorer.send({ t: 'watch', stream, renditions: ['restored'], opus: false, aac: false });
+}
+
+async function* eventsOf(restorer: RestorerClient): AsyncGenerator<RestorerEvent> {
+  for await (const [event] of on(restorer, 'event') as AsyncIterable<[RestorerEvent]>) {
+    if (event.t === 'ended') assert.fail(event.error.message);
+    yield event;
+  }
+}
 
 test('a restorer whose gateway is gone before its models are open ends by itself', async (t) => {
   const child = fork(
@@ -42,31 +97,72 @@ test('closed while it opens its models, it is not waited for', async () => {
 test('a restorer that is started again is told what the first one measured', async () => {
   const restorer = new RestorerClient(OPTIONS, silentLogger);
   restorer.start();
-  const [first] = await once(restorer, 'ready');
+  const [first] = await once(restorer, 'opened');
   process.kill(restorer.pid!, 'SIGKILL');
-  const [second] = await once(restorer, 'ready');
+  const [second] = await once(restorer, 'opened');
   await restorer.close();
   // Two measurements never agree to the last digit.
   assert.deepEqual(second.speeds, first.speeds);
 });
 
-test('a host that was busy when its models were timed restores all the same', async (t) => {
-  const speeds = { blend: { fixed: 10_000, perMegapixel: 0 } };
-  const restorer = new RestorerClient({ ...OPTIONS, known: { provider: 'cpu', speeds } }, silentLogger);
+test('a restarted restorer passes the picture through while it opens its models, and then restores it', async (t) => {
+  await using directory = await temporaryDirectory();
+  const { models, pipe, open } = await pipedModel(directory.path);
+  const restorer = new RestorerClient({ ...OPTIONS, models }, silentLogger);
   t.after(() => restorer.close());
   restorer.start();
   await once(restorer, 'ready');
-  restorer.send({
-    t: 'start',
-    stream: 'busy',
-    session: 1,
-    source: { url: 'lavfi:testsrc2=s=320x180:r=25', transport: 'auto', audio: false, stallTimeout: 20 },
-    settings: { model: 'blend', height: 'auto', strength: 1, smoothing: 0, latencyBudget: 2000 },
-    bitrate: 1_000_000,
-  });
-  restorer.send({ t: 'watch', stream: 'busy', renditions: ['restored'], opus: false, aac: false });
+  await pipe();
+  process.kill(restorer.pid!, 'SIGKILL');
+  await once(restorer, 'ready');
+  startStream(restorer, 'cam', 'lavfi:testsrc2=s=320x180:r=25');
+  let shown = 0;
+  for await (const event of eventsOf(restorer)) {
+    if (event.t === 'unit') shown++;
+    if (event.t !== 'report' || shown === 0) continue;
+    const { model, step, reason } = event.report.restoration!;
+    assert.deepEqual([model, step, event.report.restored], ['none', 1, 0]);
+    assert.match(reason, /blend is being opened/);
+    break;
+  }
+  await open();
+  for await (const event of eventsOf(restorer))
+    if (event.t === 'report' && event.report.restored > 0 && event.report.restoration?.step === 0) break;
+});
+
+test('a restorer that finds other than was known chooses the height anew', async (t) => {
+  await using directory = await temporaryDirectory();
+  const { models, pipe, open } = await pipedModel(directory.path);
+  await pipe();
+  // Where it ran before, the model was too slow for 480 lines.
+  const speeds = { blend: { fixed: 10_000, perMegapixel: 0 } };
+  const restorer = new RestorerClient(
+    { ...OPTIONS, models, known: { ...KNOWN, provider: 'webgpu', speeds } },
+    silentLogger,
+  );
+  t.after(() => restorer.close());
+  restorer.start();
+  await once(restorer, 'ready');
+  startStream(restorer, 'cam', 'lavfi:testsrc2=s=640x480:r=5');
+  for await (const event of eventsOf(restorer)) {
+    if (event.t !== 'unit') continue;
+    assert.equal(event.unit.height, 360);
+    break;
+  }
+  await open();
+  for await (const event of eventsOf(restorer))
+    if (event.t === 'unit' && event.unit.outcome === 'restored' && event.unit.height === 480) break;
+});
+
+test('a host that was busy when its models were timed restores all the same', async (t) => {
+  const speeds = { blend: { fixed: 10_000, perMegapixel: 0 } };
+  const restorer = new RestorerClient({ ...OPTIONS, known: { ...KNOWN, speeds } }, silentLogger);
+  t.after(() => restorer.close());
+  restorer.start();
+  await once(restorer, 'ready');
+  startStream(restorer, 'busy', 'lavfi:testsrc2=s=320x180:r=25', { latencyBudget: 2000 });
   let seconds = 0;
-  for await (const [event] of on(restorer, 'event') as AsyncIterable<[RestorerEvent]>) {
+  for await (const event of eventsOf(restorer)) {
     if (event.t !== 'report') continue;
     if (event.report.restored > event.report.passthrough) break;
     assert.ok(++seconds < 20, 'the estimate never mended');
@@ -75,23 +171,14 @@ test('a host that was busy when its models were timed restores all the same', as
 
 test('only a model that runs makes the picture smaller', async (t) => {
   const speeds = { blend: { fixed: 10_000, perMegapixel: 0 }, brighten: { fixed: 0.1, perMegapixel: 0 } };
-  const restorer = new RestorerClient({ ...OPTIONS, known: { provider: 'cpu', speeds } }, silentLogger);
+  const restorer = new RestorerClient({ ...OPTIONS, known: { ...KNOWN, speeds } }, silentLogger);
   t.after(() => restorer.close());
   restorer.start();
   await once(restorer, 'ready');
-  for (const model of ['none', 'brighten', 'blend']) {
-    restorer.send({
-      t: 'start',
-      stream: model,
-      session: 1,
-      source: { url: 'lavfi:testsrc2=s=640x480:r=5', transport: 'auto', audio: false, stallTimeout: 20 },
-      settings: { model, height: 'auto', strength: 1, smoothing: 0, latencyBudget: 2000 },
-      bitrate: 1_000_000,
-    });
-    restorer.send({ t: 'watch', stream: model, renditions: ['restored'], opus: false, aac: false });
-  }
+  for (const model of ['none', 'brighten', 'blend'])
+    startStream(restorer, model, 'lavfi:testsrc2=s=640x480:r=5', { model, latencyBudget: 2000 });
   const heights = new Map<string, number>();
-  for await (const [event] of on(restorer, 'event') as AsyncIterable<[RestorerEvent]>) {
+  for await (const event of eventsOf(restorer)) {
     if (event.t === 'unit') heights.set(event.stream, event.unit.height);
     if (heights.size === 3) break;
   }
@@ -108,15 +195,6 @@ test('a provider that does not work here is named, and the stream is restored by
   const [cuda, cpu] = ready.providers;
   assert.deepEqual([cuda.provider, cuda.works, cpu.provider, cpu.works], ['cuda', false, 'cpu', true]);
   assert.match(cuda.detail, /no NVIDIA GPU here|missing|Linux on x64 only/);
-  restorer.send({
-    t: 'start',
-    stream: 'cam',
-    session: 1,
-    source: { url: 'lavfi:testsrc2=s=320x180:r=25', transport: 'auto', audio: false, stallTimeout: 20 },
-    settings: { model: 'blend', height: 180, strength: 1, smoothing: 0, latencyBudget: 60_000 },
-    bitrate: 500_000,
-  });
-  for await (const [event] of on(restorer, 'event')) {
-    if (event.t === 'report' && event.report.restored > 0) break;
-  }
+  startStream(restorer, 'cam', 'lavfi:testsrc2=s=320x180:r=25', { height: 180 });
+  for await (const event of eventsOf(restorer)) if (event.t === 'report' && event.report.restored > 0) break;
 });

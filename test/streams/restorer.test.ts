@@ -7,7 +7,7 @@ import type { RestorerEvent, RestoreSettings, StreamReport } from '../../src/con
 import { RestorerClient } from '../../src/streams/restorer-client.ts';
 import { silentLogger } from '../../src/telemetry/log.ts';
 
-type PipelineEvent = Exclude<RestorerEvent, { t: 'ready' | 'alive' | 'trying' }>;
+type PipelineEvent = Exclude<RestorerEvent, { t: 'trying' | 'opened' | 'ready' | 'alive' }>;
 
 const SOURCE = {
   url: 'lavfi:testsrc2=s=320x180:r=25[out0];sine=r=48000[out1]',

@@ -20,7 +20,7 @@ class Rig {
     this.stream = new Stream('cam', this.config(config), {
       restorer: {
         send: (command) => this.commands.push(command),
-        ready: { t: 'ready', provider: 'cpu', models: [], speeds: {}, providers: [] },
+        ready: { provider: 'cpu', models: [], speeds: {}, providers: [] },
       },
       logger,
       open: async () => ({ url: 'rtsp://127.0.0.1/cam' }),
