@@ -1,4 +1,5 @@
-import { DatabaseSync, type SQLOutputValue } from 'node:sqlite';
+import { DatabaseSync, type SQLInputValue, type SQLOutputValue } from 'node:sqlite';
+import { setTimeout as setTimeoutAsync } from 'node:timers/promises';
 import { ClearwayError, errorInfo } from '../contracts/errors.ts';
 import {
   isOver,
@@ -8,11 +9,14 @@ import {
   type JobRunner,
   MAX_ATTEMPTS,
 } from '../contracts/jobs.ts';
+import type { Logger } from '../telemetry/log.ts';
 import { JobAnnouncer } from './announcer.ts';
 import { limited } from './progress.ts';
 
-/** Wait before the next attempt of a job that failed for a passing reason, ms. */
+/** Wait before the next attempt of a job that failed for a passing reason, or at writing what came of it, ms. */
 const RETRY_AFTER = 2000;
+/** https://sqlite.org/rescode.html */
+const SQLITE_FULL = 13;
 
 /**
  * The queue of a single gateway, in an SQLite file. The whole job is one JSON column; state, turn and age are columns
@@ -26,12 +30,16 @@ export class EmbeddedQueue extends JobAnnouncer implements JobQueue {
   readonly #progress = new Map<string, Job['progress']>();
   #run: JobRunner | undefined;
   #retry: NodeJS.Timeout | undefined;
-  #closing = false;
+  readonly #closing = new AbortController();
+  readonly #logger: Logger;
+  /** What was written last did not get to the disk. */
+  #unwritten = false;
 
   /** Opens or makes the file. Throws CLEARWAY_CONFIG_INVALID when another gateway has it open. */
-  constructor(path: string, { concurrency }: { concurrency: number }) {
+  constructor(path: string, { concurrency, logger }: { concurrency: number; logger: Logger }) {
     super();
     this.#concurrency = concurrency;
+    this.#logger = logger;
     this.#db = new DatabaseSync(path);
     try {
       this.#db.exec(`PRAGMA locking_mode = EXCLUSIVE; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;
@@ -39,15 +47,16 @@ export class EmbeddedQueue extends JobAnnouncer implements JobQueue {
           id TEXT PRIMARY KEY, state TEXT NOT NULL, turn INTEGER NOT NULL, created INTEGER NOT NULL, job TEXT NOT NULL
         ) STRICT;
         CREATE INDEX IF NOT EXISTS jobs_by_turn ON jobs (state, turn, created);`);
+      this.#recover();
     } catch (cause) {
       this.#db.close();
+      if (cause instanceof ClearwayError) throw cause;
       throw new ClearwayError(
         'CLEARWAY_CONFIG_INVALID',
         `Cannot open ${path}: ${(cause as Error).message}. If another gateway uses this jobs.directory, give this one its own, or let them share it with jobs.redis.`,
         { cause },
       );
     }
-    this.#recover();
   }
 
   async add(order: JobOrder): Promise<Job> {
@@ -79,8 +88,7 @@ export class EmbeddedQueue extends JobAnnouncer implements JobQueue {
   }
 
   async forget(id: string): Promise<void> {
-    const { changes } = this.#db.prepare('DELETE FROM jobs WHERE id = ?').run(id);
-    if (changes > 0) this.events.emit('forgotten', id);
+    if (this.#write('DELETE FROM jobs WHERE id = ?', id) > 0) this.events.emit('forgotten', id);
   }
 
   work(run: JobRunner): void {
@@ -89,8 +97,8 @@ export class EmbeddedQueue extends JobAnnouncer implements JobQueue {
   }
 
   async close(): Promise<void> {
-    if (this.#closing) return;
-    this.#closing = true;
+    if (this.#closing.signal.aborted) return;
+    this.#closing.abort();
     clearTimeout(this.#retry);
     for (const { abort } of this.#running.values()) abort.abort();
     await Promise.all([...this.#running.values()].map(({ ended }) => ended));
@@ -117,8 +125,17 @@ export class EmbeddedQueue extends JobAnnouncer implements JobQueue {
   }
 
   #pump(): void {
+    try {
+      this.#begin();
+    } catch {
+      // The log has it. What cannot be read or written now may be later.
+      this.#pause();
+    }
+  }
+
+  #begin(): void {
     const run = this.#run;
-    if (!run || this.#closing) return;
+    if (!run || this.#closing.signal.aborted) return;
     const next = this.#db.prepare(
       "SELECT job FROM jobs WHERE state = 'queued' ORDER BY turn, created, rowid LIMIT 1",
     );
@@ -147,21 +164,21 @@ export class EmbeddedQueue extends JobAnnouncer implements JobQueue {
     });
     try {
       const result = await run(job, { signal, onProgress });
-      this.#settle(job, { ...job, state: 'done', finished: Date.now(), result });
+      await this.#settle(job, { ...job, state: 'done', finished: Date.now(), result });
     } catch (cause) {
       const error = errorInfo(cause);
-      if (signal.aborted && this.#closing) {
-        this.#settle(job, { ...job, state: 'queued', attempts: job.attempts - 1 });
+      if (signal.aborted && this.#closing.signal.aborted) {
+        await this.#settle(job, { ...job, state: 'queued', attempts: job.attempts - 1 });
       } else if (error.retryable && job.attempts < MAX_ATTEMPTS) {
-        this.#settle(job, { ...job, state: 'queued', error });
+        await this.#settle(job, { ...job, state: 'queued', error });
         this.#pause();
-      } else this.#settle(job, { ...job, state: 'failed', finished: Date.now(), error });
+      } else await this.#settle(job, { ...job, state: 'failed', finished: Date.now(), error });
     }
   }
 
   /** What fails for a passing reason (a restorer that starts again) would fail for every other job too. */
   #pause(): void {
-    if (this.#closing) return;
+    if (this.#closing.signal.aborted) return;
     clearTimeout(this.#retry);
     this.#retry = setTimeout(() => {
       this.#retry = undefined;
@@ -169,9 +186,21 @@ export class EmbeddedQueue extends JobAnnouncer implements JobQueue {
     }, RETRY_AFTER);
   }
 
-  /** A job that was cancelled meanwhile stays so. */
-  #settle(job: Job, next: Job): void {
-    if (this.#find(job.id)?.state === 'running') this.#save(next);
+  /**
+   * Writes what came of a job, as soon as the disk takes it: until then it counts as running, and no other takes its
+   * place. A job that was cancelled meanwhile stays so.
+   */
+  async #settle(job: Job, next: Job): Promise<void> {
+    for (;;) {
+      try {
+        if (this.#find(job.id)?.state === 'running') this.#save(next);
+        return;
+      } catch {
+        // At the next start it is one that was running.
+        if (this.#closing.signal.aborted) return;
+        await setTimeoutAsync(RETRY_AFTER, undefined, this.#closing).catch(() => {});
+      }
+    }
   }
 
   #find(id: string): Job | undefined {
@@ -187,9 +216,29 @@ export class EmbeddedQueue extends JobAnnouncer implements JobQueue {
 
   #save(job: Job): void {
     const { progress: _, ...kept } = job;
-    this.#db
-      .prepare('INSERT OR REPLACE INTO jobs (id, state, turn, created, job) VALUES (?, ?, ?, ?, ?)')
-      .run(job.id, job.state, job.turn, job.created, JSON.stringify(kept));
+    this.#write(
+      'INSERT OR REPLACE INTO jobs (id, state, turn, created, job) VALUES (?, ?, ?, ?, ?)',
+      ...[job.id, job.state, job.turn, job.created, JSON.stringify(kept)],
+    );
     this.events.emit('job', job);
+  }
+
+  /** Runs a statement; returns how many jobs it changed. Throws CLEARWAY_DISK_FULL. */
+  #write(sql: string, ...values: SQLInputValue[]): number {
+    try {
+      const { changes } = this.#db.prepare(sql).run(...values);
+      this.#unwritten = false;
+      return Number(changes);
+    } catch (cause) {
+      if (!this.#unwritten)
+        this.#logger.error({ err: cause }, 'the queue of files to restore is not written');
+      this.#unwritten = true;
+      if ((cause as { errcode?: number }).errcode !== SQLITE_FULL) throw cause;
+      throw new ClearwayError(
+        'CLEARWAY_DISK_FULL',
+        'The disk that jobs.directory is on is full: make room, then try again.',
+        { status: 507, retryable: true, retryAfter: 60, cause },
+      );
+    }
   }
 }

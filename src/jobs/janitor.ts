@@ -57,8 +57,8 @@ export class Janitor {
       // One that is larger than `size` alone is still there for its owner to fetch.
       const tooMany = at >= keep.count || (at > 0 && bytes > keep.size);
       if (tooMany || Date.now() - finished(job) > keep.age) {
-        await queue.forget(job.id);
         await folder.remove(job.id);
+        await queue.forget(job.id);
       }
     }
     const known = new Set(jobs.map(({ id }) => id));

@@ -25,7 +25,7 @@ export async function openJobs(options: OpenJobsOptions): Promise<JobService> {
   const { concurrency, takeover, redis } = config;
   const queue: JobQueue =
     redis === undefined
-      ? new EmbeddedQueue(folder.queue, { concurrency })
+      ? new EmbeddedQueue(folder.queue, { concurrency, logger })
       : new RedisQueue({ url: redis, concurrency, takeover, logger });
   const service = new JobService({ config, queue, folder, tools, meter: new JobMeter(metrics), logger });
   await service.start();

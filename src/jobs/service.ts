@@ -229,8 +229,9 @@ export class JobService implements Jobs {
       await folder.remove(job.id);
       return cancelled;
     }
-    await queue.forget(job.id);
+    // In this order: on a full disk its files make the room that forgetting it takes.
     await folder.remove(job.id);
+    await queue.forget(job.id);
     return undefined;
   }
 

@@ -1,7 +1,6 @@
 import assert from 'node:assert/strict';
-import { execFileSync } from 'node:child_process';
 import { once } from 'node:events';
-import { rm, writeFile } from 'node:fs/promises';
+import { writeFile } from 'node:fs/promises';
 import { type AddressInfo, createServer } from 'node:net';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
@@ -18,28 +17,19 @@ import {
 } from '../support/gateway.ts';
 import { freePort } from '../support/ports.ts';
 import { startRtspCamera } from '../support/rtsp-camera.ts';
+import { mountSmallDisk, type SmallDisk } from '../support/small-disk.ts';
 
 const TIMEOUT = { timeout: 120_000 };
 
 let gateway: RunningGateway;
-/** A file system of 64 KiB for the configuration; why there is none, where only root may mount. */
-let disk: { path: string } | { missing: string };
+/** For the configuration. */
+let disk: SmallDisk;
 const stack = new AsyncDisposableStack();
-
-function mountSmallDisk(path: string): typeof disk {
-  try {
-    execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=64k', 'tmpfs', path], { stdio: 'pipe' });
-  } catch (error) {
-    return { missing: `no tmpfs can be mounted here: ${(error as Error).message}` };
-  }
-  stack.defer(() => void execFileSync('umount', ['--lazy', path]));
-  return { path };
-}
 
 before(async () => {
   const directory = stack.use(await temporaryDirectory());
   const camera = stack.use(await startRtspCamera({ width: 160, height: 120, rate: 15 }));
-  disk = mountSmallDisk(directory.path);
+  disk = stack.use(mountSmallDisk(directory.path, 64));
   gateway = stack.use(
     await startGateway(
       {
@@ -163,12 +153,11 @@ test('a model the file names wrongly lets the picture through and says why', TIM
 
 test('a full disk refuses the change, keeps the file, and everything goes on', TIMEOUT, async (t) => {
   if ('missing' in disk) return t.skip(disk.missing);
-  const filler = join(disk.path, 'filler');
-  await writeFile(filler, Buffer.alloc(1 << 20)).catch(() => {});
+  disk.fill();
   const { status, code } = await refused('PATCH', '/api/v1/streams/healthy', { strength: 0.5 });
   assert.deepEqual([status, code], [507, 'CLEARWAY_DISK_FULL']);
   await healthy();
-  await rm(filler);
+  disk.makeRoom();
   assert.equal((await gateway.api('PATCH', '/api/v1/streams/healthy', { strength: 0.5 })).status, 200);
 });
 

@@ -4,13 +4,15 @@ import { describe, it } from 'node:test';
 import { ClearwayError } from '../../src/contracts/errors.ts';
 import { EmbeddedQueue } from '../../src/jobs/embedded-queue.ts';
 import { nextTurn } from '../../src/jobs/turns.ts';
+import { silentLogger } from '../../src/telemetry/log.ts';
 import { temporaryDirectory } from '../support/ffmpeg.ts';
+import { mountSmallDisk } from '../support/small-disk.ts';
 import { ManualRunner, order, RESULT, until } from './runner.ts';
 
 async function open(concurrency = 1) {
   const dir = await temporaryDirectory();
   const path = join(dir.path, 'queue.db');
-  const queue = new EmbeddedQueue(path, { concurrency });
+  const queue = new EmbeddedQueue(path, { concurrency, logger: silentLogger });
   return {
     path,
     queue,
@@ -85,13 +87,13 @@ describe('the embedded queue', () => {
   it('has jobs back after a restart: what ran is queued again, with the attempt given back', async () => {
     await using dir = await temporaryDirectory();
     const path = join(dir.path, 'queue.db');
-    const before = new EmbeddedQueue(path, { concurrency: 1 });
+    const before = new EmbeddedQueue(path, { concurrency: 1, logger: silentLogger });
     const runner = new ManualRunner();
     before.work(runner.run);
     await before.add(order('kept'));
     await runner.attempt(0);
     await before.close();
-    const after = new EmbeddedQueue(path, { concurrency: 1 });
+    const after = new EmbeddedQueue(path, { concurrency: 1, logger: silentLogger });
     const kept = await after.get('kept');
     assert.equal(kept?.state, 'queued');
     assert.equal(kept?.attempts, 0);
@@ -101,9 +103,37 @@ describe('the embedded queue', () => {
   it('refuses a file that another gateway has open, and says what to do', async () => {
     await using opened = await open();
     assert.throws(
-      () => new EmbeddedQueue(opened.path, { concurrency: 1 }),
+      () => new EmbeddedQueue(opened.path, { concurrency: 1, logger: silentLogger }),
       (error: ClearwayError) => error.code === 'CLEARWAY_CONFIG_INVALID' && /jobs\.redis/.test(error.message),
     );
+  });
+
+  it('lives on a full disk, and writes what came of its jobs when there is room', async (t) => {
+    await using directory = await temporaryDirectory();
+    using disk = mountSmallDisk(directory.path, 512);
+    if ('missing' in disk) return t.skip(disk.missing);
+    const queue = new EmbeddedQueue(join(disk.path, 'queue.db'), { concurrency: 1, logger: silentLogger });
+    try {
+      const runner = new ManualRunner();
+      queue.work(runner.run);
+      await queue.add(order('running'));
+      await queue.add(order('waiting'));
+      const { finish } = await runner.attempt(0);
+      disk.fill();
+      // Until the pages that are there already are used up.
+      const more = async () => {
+        for (let n = 0; ; n++) await queue.add(order(`more-${n}`, { name: 'x'.repeat(4000) }));
+      };
+      await assert.rejects(more(), { code: 'CLEARWAY_DISK_FULL', status: 507 });
+      await assert.rejects(queue.cancel('running'), { code: 'CLEARWAY_DISK_FULL' });
+      finish();
+      assert.equal((await queue.get('running'))?.state, 'running');
+      disk.makeRoom();
+      assert.deepEqual((await until(queue, 'running', ({ state }) => state === 'done')).result, RESULT);
+      assert.equal((await runner.attempt(1)).job.id, 'waiting');
+    } finally {
+      await queue.close();
+    }
   });
 });
 

@@ -4,6 +4,8 @@ import { join } from 'node:path';
 import { Readable } from 'node:stream';
 import { describe, it } from 'node:test';
 import type { Job, JobWish } from '../../src/contracts/jobs.ts';
+import { temporaryDirectory } from '../support/ffmpeg.ts';
+import { mountSmallDisk } from '../support/small-disk.ts';
 import { RESULT, until } from './runner.ts';
 import { openTestJobs, type TestJobs } from './service.ts';
 
@@ -87,6 +89,18 @@ describe('the job service', () => {
     assert.deepEqual(await readdir(join(directory, 'incoming')), []);
     assert.deepEqual(await onDisk(second), [job.id]);
     assert.deepEqual(await readdir(join(files, job.id)), ['restored.mp4', 'source']);
+  });
+
+  it('makes room on a full disk by removing a job', async (t) => {
+    await using directory = await temporaryDirectory();
+    using disk = mountSmallDisk(directory.path, 512);
+    if ('missing' in disk) return t.skip(disk.missing);
+    await using test = await openTestJobs({}, {}, disk.path);
+    const job = await done(test, 'film'.repeat(10_000));
+    disk.fill();
+    await test.jobs.remove((await test.jobs.get(job.id))!);
+    assert.deepEqual(await test.jobs.list(), []);
+    assert.deepEqual(await onDisk(test), []);
   });
 
   it('restores again what was removed from the disk', async () => {
