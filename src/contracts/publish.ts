@@ -17,6 +17,8 @@ export interface Sink {
 export interface SubscribeOptions {
   rendition: Rendition;
   sink: Sink;
+  /** Takes one picture and is gone: does not count as somebody who watches. */
+  still?: true;
   /** Which audio codec to receive; none when absent. */
   audio?: AudioCodec;
 }

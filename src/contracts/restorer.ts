@@ -99,7 +99,15 @@ export type RestorerCommand =
     }
   | { t: 'stop'; stream: string }
   | { t: 'settings'; stream: string; settings: RestoreSettings }
-  | { t: 'watch'; stream: string; renditions: Rendition[]; opus: boolean; aac: boolean }
+  /** `watched`: somebody sees the restored picture now; a stream that is always on is encoded all the same. */
+  | {
+      t: 'watch';
+      stream: string;
+      renditions: Rendition[];
+      opus: boolean;
+      aac: boolean;
+      watched?: boolean;
+    }
   | { t: 'keyframe'; stream: string; rendition: Rendition }
   | { t: 'bitrate'; stream: string; rendition: Rendition; bps: number }
   | { t: 'snapshot'; stream: string; rendition: Rendition; id: number }

@@ -2,9 +2,8 @@ import { CLOCK_RATE } from '../contracts/media.ts';
 import type { RestoreSettings } from '../contracts/restorer.ts';
 import { now } from '../contracts/time.ts';
 import type { Logger } from '../telemetry/log.ts';
-import type { Admission } from './admission.ts';
 import type { FrameDone, Inference, Job } from './inference.ts';
-import type { Ladder } from './ladder.ts';
+import type { Ladder, Miss } from './ladder.ts';
 import { pictureBytes } from './picture.ts';
 import type { PictureProbe } from './picture-probe.ts';
 import { FramePool } from './pool.ts';
@@ -37,7 +36,6 @@ export interface FlowParts {
   stream: string;
   inference: Inference;
   cost: RunningCost;
-  admission: Admission;
   renditions: Renditions;
   snapshots: Snapshots;
   probe: PictureProbe;
@@ -45,6 +43,10 @@ export interface FlowParts {
   logger: Logger;
   settings(): RestoreSettings;
   ladder(): Ladder;
+  /** Frames per second of the source, as it says. */
+  fps(): number;
+  /** Its frames have another size from now on, or are the first. */
+  resized(): void;
   /** Encodes in turn, after whatever else uses the encoders. */
   inEncoderTurn(work: () => Promise<void>): void;
   /** A frame is finished: encode and send it. Rejects, having said why, when nothing of it could be sent. */
@@ -93,6 +95,19 @@ export class FrameFlow {
     return { width: this.last?.width ?? 0, height: this.last?.height ?? 0 };
   }
 
+  /** Share of the accelerator's time that its frames take on a model. */
+  share(model: string): number {
+    const { width, height } = this.size;
+    return (this.parts.cost.expected(model, width, height) ?? 0) / this.interval;
+  }
+
+  /** Whether frames are late on a model although nothing else runs, `within` ms from decoder to access unit. */
+  tooHeavy(model: string, within = this.parts.settings().latencyBudget): boolean {
+    const { width, height } = this.size;
+    const ms = this.parts.cost.atBest(model, width, height) ?? 0;
+    return ms > this.interval || ms > within - this.encodeCost;
+  }
+
   /** A buffer for the decoder to fill. */
   allocate(bytes: number): Uint8Array<ArrayBuffer> {
     if (bytes !== this.pool.size) this.pool = new FramePool(bytes);
@@ -108,12 +123,14 @@ export class FrameFlow {
   push(meta: FrameMeta, picture: ArrayBuffer): void {
     const { last } = this;
     this.last = meta;
+    if (!last) this.interval = 1000 / this.parts.fps();
     if (last && meta.pts > last.pts) {
       const interval = Math.min(1000, ((meta.pts - last.pts) / CLOCK_RATE) * 1000);
       this.interval += (interval - this.interval) / 16;
     }
-    if (!last || meta.pts - last.pts > STALE || meta.width !== last.width || meta.height !== last.height)
-      this.fresh = true;
+    const resized = meta.width !== last?.width || meta.height !== last.height;
+    if (resized) this.parts.resized();
+    if (!last || resized || meta.pts - last.pts > STALE) this.fresh = true;
     const { ladder, inference } = this.parts;
     const idle = this.waiting.length === 0 && this.inside.length === 0;
     if (idle && (!inference.open || ladder().model === 'none')) this.bypass(meta, picture);
@@ -133,7 +150,7 @@ export class FrameFlow {
   /** No network wanted, or none open yet: straight to the encoders. */
   private bypass(meta: FrameMeta, picture: ArrayBuffer): void {
     this.fresh = true;
-    this.step(false);
+    this.parts.ladder().observe(undefined);
     this.finish(meta, {
       restored: picture,
       source: undefined,
@@ -190,8 +207,7 @@ export class FrameFlow {
     const expected = cost.expected(model, width, height);
     const left = deadline - now() - this.encodeCost;
     const inTime = expected !== undefined && expected <= left;
-    // A network that fails on every frame (no memory for this size, say) is as good as one that is always late.
-    if (expected !== undefined) this.step(!inTime || this.failing);
+    if (expected !== undefined) this.parts.ladder().observe(this.miss(inTime, meta, deadline));
     const restore = inTime || (expected !== undefined && left > 0 && cost.trial(model, width, height, now()));
     const bytes = pictureBytes(width, height);
     const needSource = renditions.needSource || snapshots.needSource || probe.needSource(now());
@@ -309,23 +325,10 @@ export class FrameFlow {
     if (source) this.pool.give(source);
   }
 
-  /** Whether the accelerator has room for this stream's frames on a heavier model. */
-  private mayClimb(model: string): boolean {
-    const { width, height } = this.size;
-    const cost = this.parts.cost.expected(model, width, height) ?? 0;
-    return this.parts.admission.admits(cost / this.interval, now());
-  }
-
-  private step(missed: boolean): void {
-    const { logger, stream } = this.parts;
-    const ladder = this.parts.ladder();
-    const from = ladder.model;
-    const moved = ladder.observe(missed, now(), (model) => this.mayClimb(model));
-    if (moved !== 0) {
-      logger.info(
-        { stream, from, to: ladder.model },
-        moved > 0 ? 'restoration steps down' : 'restoration climbs',
-      );
-    }
+  /** A network that fails on every frame (no memory for this size, say) is as good as one that is always late. */
+  private miss(inTime: boolean, { decoded }: FrameMeta, deadline: number): Miss | undefined {
+    if (this.failing) return 'alone';
+    if (inTime) return undefined;
+    return this.tooHeavy(this.parts.ladder().model, deadline - decoded) ? 'alone' : 'waited';
   }
 }

@@ -1,30 +1,31 @@
 /**
- * Share of frames that must miss their deadline for a step down, over this many frames: four seconds at 25 fps. Short
- * trouble (a browser starting beside us) needs no step, since each late frame passes through by itself.
+ * Late frames that are too many: two and a half seconds of them at 25 fps. Short trouble (a browser starting beside us)
+ * needs no step, since each late frame passes through by itself.
  */
-const MISS_SHARE = 0.5;
-const WINDOW = 100;
-/** First wait before trying a step up again, ms; doubles each time the higher step fails soon after. */
-const CLIMB_AFTER = 10_000;
-const CLIMB_AFTER_MOST = 300_000;
+const TOO_MANY = 62;
+/** So many are a bad moment and no trouble. */
+const FEW = 6;
+/** Late frames that one in time makes good: where one in ten is late for ever, no step is taken. */
+const MADE_GOOD = 0.1;
+
+/** Why a frame missed its deadline: it waited for others, or it would have been late on an idle accelerator as well. */
+export type Miss = 'waited' | 'alone';
 
 /**
- * Which model a stream runs, from what was wanted (step 0) down to passing frames through. Frames that miss their
- * deadline in numbers take a step down; a wait that grows with every failed climb takes one up.
+ * Which model a stream runs, from what was wanted (step 0) down to passing frames through, and how its last frames did
+ * there. Who moves is decided for all streams of an accelerator together (admission.ts).
  */
 export class Ladder {
-  private steps: string[];
+  /** Model names, heaviest first; the last is `none`. */
+  readonly steps: readonly string[];
   private at = 0;
-  private misses: boolean[] = [];
-  private climbAfter = CLIMB_AFTER;
-  private steppedAt: number;
-  /** The last step was a climb. */
-  private climbed = false;
+  /** Late frames not made good yet; of them those that would have been late alone. */
+  private missed = 0;
+  private missedAlone = 0;
 
   /** @param steps model names, heaviest first; `none` is added as the last */
-  constructor(steps: string[], now: number) {
+  constructor(steps: string[]) {
     this.steps = [...steps.filter((step) => step !== 'none'), 'none'];
-    this.steppedAt = now;
   }
 
   get step(): number {
@@ -40,32 +41,41 @@ export class Ladder {
     return { step: this.steps.length - 1, model: 'none' };
   }
 
-  /**
-   * Notes one frame. Returns the step taken: 1 down, -1 up, 0 none.
-   * @param mayClimb asked, when it is time to climb, whether there is room for the model above
-   */
-  observe(missed: boolean, now: number, mayClimb: (model: string) => boolean = () => true): -1 | 0 | 1 {
-    this.misses.push(missed);
-    if (this.misses.length > WINDOW) this.misses.shift();
-    const missing = this.misses.filter(Boolean).length;
-    if (this.misses.length === WINDOW && missing > MISS_SHARE * WINDOW && this.at < this.steps.length - 1) {
-      if (this.climbed) {
-        // A climb that did not hold for as long as it was waited for was in vain; one that did earns a new start.
-        const held = now - this.steppedAt >= this.climbAfter;
-        this.climbAfter = held ? CLIMB_AFTER : Math.min(this.climbAfter * 2, CLIMB_AFTER_MOST);
-      }
-      return this.move(1, now);
-    }
-    const rested = this.at > 0 && missing === 0 && now - this.steppedAt >= this.climbAfter;
-    if (rested && mayClimb(this.steps[this.at - 1]!)) return this.move(-1, now);
-    return 0;
+  /** The model above; undefined on the step that was wanted. */
+  get above(): string | undefined {
+    return this.steps[this.at - 1];
   }
 
-  private move(by: -1 | 1, now: number): -1 | 1 {
-    this.at += by;
-    this.climbed = by < 0;
-    this.misses = [];
-    this.steppedAt = now;
-    return by;
+  get restores(): boolean {
+    return this.at < this.steps.length - 1;
+  }
+
+  /** Notes one frame. */
+  observe(miss: Miss | undefined): void {
+    const good = miss === undefined ? MADE_GOOD : 0;
+    this.missed = Math.max(0, this.missed + (miss ? 1 : -good));
+    this.missedAlone = Math.max(0, this.missedAlone + (miss === 'alone' ? 1 : -good));
+  }
+
+  /** Why too many frames miss their deadline; undefined while they do not. */
+  get late(): Miss | undefined {
+    if (this.missed <= TOO_MANY) return undefined;
+    return this.missedAlone > this.missed / 2 ? 'alone' : 'waited';
+  }
+
+  /** Hardly a frame misses its deadline. */
+  get calm(): boolean {
+    return this.missed <= FEW;
+  }
+
+  /** What the last frames did says nothing about the next: something has changed. */
+  forget(): void {
+    this.missed = 0;
+    this.missedAlone = 0;
+  }
+
+  moveTo(step: number): void {
+    this.at = step;
+    this.forget();
   }
 }

@@ -8,8 +8,9 @@ import type { RestorerEvent, RestorerFacts, RestoreSettings, SourceSpec } from '
 import type { RestorationInfo, SourceInfo } from '../contracts/stream.ts';
 import { now } from '../contracts/time.ts';
 import type { Logger } from '../telemetry/log.ts';
-import type { Admission } from './admission.ts';
+import type { Admission, Member } from './admission.ts';
 import { AudioTrack } from './audio-track.ts';
+import { estimate } from './calibrate.ts';
 import { OutputClock } from './clock.ts';
 import { FrameFlow } from './frame-flow.ts';
 import type { Inference } from './inference.ts';
@@ -30,10 +31,10 @@ export interface PipelineHost {
   facts: RestorerFacts;
   /** What restoring costs now; one for all streams. */
   cost: RunningCost;
-  /** Who may climb the ladder; one for all streams. */
+  /** Who is restored; one for all streams. */
   admission: Admission;
-  /** Restored streams that share the accelerator now. */
-  restoredStreams(): number;
+  /** Streams that are to be restored on this accelerator. */
+  wanting(): number;
   encoderThreads: number;
   /** What encodes; software when absent, or until it was tried. */
   encoder: HardwareEncoder | undefined;
@@ -45,7 +46,9 @@ export interface PipelineHost {
  * One stream in the restorer: opens its source in a decoder child, gives frames the output clock's time, and sends
  * access units, audio and reports. Sessions (connections) come and go; the pipeline, its encoders and its clock stay.
  */
-export class Pipeline {
+export class Pipeline implements Member {
+  private static count = 0;
+  readonly order = Pipeline.count++;
   readonly stream: string;
   private readonly host: PipelineHost;
   private settings: RestoreSettings;
@@ -55,7 +58,8 @@ export class Pipeline {
   private readonly report: Reporter;
   private readonly probe = new PictureProbe();
   private readonly flow: FrameFlow;
-  private ladder: Ladder;
+  ladder: Ladder;
+  watched = false;
   private choice: Choice;
   private bitrate = 0;
 
@@ -96,7 +100,6 @@ export class Pipeline {
       stream,
       inference: host.inference,
       cost: host.cost,
-      admission: host.admission,
       renditions: this.renditions,
       snapshots: this.snapshots,
       report: this.report,
@@ -104,14 +107,29 @@ export class Pipeline {
       logger: host.logger,
       settings: () => this.settings,
       ladder: () => this.ladder,
+      fps: () => this.fps,
+      resized: () => this.place(),
       inEncoderTurn: (work) => this.inEncoderTurn(work),
       publish: (frame) => this.publish(frame),
     });
   }
 
   /** Whether this stream asks the accelerator for anything. */
-  get restores(): boolean {
-    return this.decoder !== undefined && this.ladder.model !== 'none';
+  get wanting(): boolean {
+    return this.choice.model !== 'none';
+  }
+
+  share(model: string): number {
+    return this.flow.share(model);
+  }
+
+  tooHeavy(model: string): boolean {
+    return this.flow.tooHeavy(model);
+  }
+
+  moved(from: string, why: string): void {
+    const { stream, ladder } = this;
+    this.host.logger.info({ stream, from, to: ladder.model, why }, 'restoration changes');
   }
 
   /** ms since the picture that is being encoded was begun; 0 while none is. */
@@ -142,8 +160,10 @@ export class Pipeline {
 
   /** The facts are not what they were taken for: chooses anew, and opens the source again for another height. */
   rechoose(): void {
+    this.host.admission.leave(this, now());
     this.choice = this.choose();
     this.ladder = this.makeLadder();
+    if (this.live) this.place();
     this.fitHeight();
   }
 
@@ -152,11 +172,14 @@ export class Pipeline {
     const { model } = this.settings;
     this.settings = settings;
     if (settings.model === model) return;
+    this.host.admission.leave(this, now());
     this.choice = this.choose();
     this.ladder = this.makeLadder();
+    if (this.live) this.place();
   }
 
-  watch(renditions: Rendition[], opus: boolean, aac: boolean): void {
+  watch(renditions: Rendition[], opus: boolean, aac: boolean, watched = false): void {
+    this.watched = watched;
     this.inEncoderTurn(async () => {
       this.renditions.want(renditions, this.bitrate);
       this.audio.want([...(opus ? (['opus'] as const) : []), ...(aac ? (['aac'] as const) : [])]);
@@ -204,11 +227,10 @@ export class Pipeline {
   private choose(): Choice {
     const { speeds, provider } = this.host.facts;
     const { model, height } = this.settings;
-    const others = this.host.restoredStreams() - (this.restores ? 1 : 0);
     const speed = speeds[model];
     // Only what may run decides how large a picture can be.
     const usable = model === 'auto' ? speeds : speed ? { [model]: speed } : {};
-    const auto = chooseRestoration(usable, provider, this.fps, others + 1);
+    const auto = chooseRestoration(usable, provider, this.fps, this.host.wanting());
     const lines = height === 'auto' ? auto.height : height;
     if (model === 'auto') return { ...auto, height: lines };
     if (model === 'none') return { model, height: lines, reason: 'restoration is switched off' };
@@ -232,7 +254,12 @@ export class Pipeline {
       .filter(([name, speed]) => name !== wanted && speed.perMegapixel < cost)
       .sort(([, a], [, b]) => b.perMegapixel - a.perMegapixel)
       .map(([name]) => name);
-    return new Ladder(wanted === 'none' ? [] : [wanted, ...lighter], now());
+    return new Ladder(wanted === 'none' ? [] : [wanted, ...lighter]);
+  }
+
+  private place(): void {
+    this.host.admission.leave(this, now());
+    if (this.wanting) this.host.admission.place(this);
   }
 
   private connect(source: SourceSpec): void {
@@ -259,8 +286,9 @@ export class Pipeline {
           if (this.decoder !== decoder) return;
           this.decoder = undefined;
           const refused = hardware && this.hardwareFailure !== undefined && !this.live;
-          if (again ?? refused) this.connect(again ?? source);
-          else this.host.send({ t: 'ended', stream, session, error: errorInfo(error) });
+          if (again ?? refused) return this.connect(again ?? source);
+          this.host.admission.leave(this, now());
+          this.host.send({ t: 'ended', stream, session, error: errorInfo(error) });
         },
       },
     );
@@ -301,6 +329,7 @@ export class Pipeline {
     const { decoder } = this;
     this.decoder = undefined;
     this.session = 0;
+    this.host.admission.leave(this, now());
     await decoder?.stop();
     this.flow.reset();
     this.probe.reset();
@@ -370,11 +399,24 @@ export class Pipeline {
     const { provider } = facts;
     const { strength, smoothing } = this.settings;
     const { step, model } = inference.open ? this.ladder : this.ladder.last;
-    let { reason } = this.choice;
-    if (step > 0)
-      reason = inference.open
-        ? `${this.choice.model} missed too many deadlines on this host: ${model === 'none' ? 'frames pass through' : model} until it is quieter`
-        : `${this.choice.model} is being opened: frames pass through until it is`;
+    const reason = step > 0 ? this.whyNotAsWanted() : this.choice.reason;
     return { model, provider, ...this.flow.size, strength, smoothing, reason, step };
+  }
+
+  /** Why it runs lighter than wanted, and what to do about it. */
+  private whyNotAsWanted(): string {
+    const { ladder, choice, flow } = this;
+    const { inference, admission, facts } = this.host;
+    const { provider, speeds } = facts;
+    if (!inference.open) return `${choice.model} is being opened: frames pass through until it is`;
+    const { width, height } = flow.size;
+    const so = ladder.restores ? `restored by ${ladder.model} instead of ${choice.model}` : 'not restored';
+    if (flow.tooHeavy(choice.model)) {
+      const ms = estimate(speeds[choice.model]!, width, height).toFixed(0);
+      return `${so}: ${choice.model} takes ${ms} ms a ${width}x${height} frame on ${provider}, too long at ${this.fps} fps and latencyBudget ${this.settings.latencyBudget} ms; choose a lighter model or a lower height`;
+    }
+    if (admission.restored > 0)
+      return `${so}: ${provider} here has room for ${admission.restored} of ${admission.size} streams, watched ones first; to make room, lower heights, set model none for some, or add a GPU`;
+    return `${so}: too many frames were late because this host is busy; tried again by itself`;
   }
 }

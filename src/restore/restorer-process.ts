@@ -3,6 +3,7 @@ import { isDeepStrictEqual } from 'node:util';
 import { errorInfo } from '../contracts/errors.ts';
 import type { FileCommand, FileEvent } from '../contracts/file.ts';
 import type { RestorerCommand, RestorerEvent, RestorerFacts } from '../contracts/restorer.ts';
+import { now } from '../contracts/time.ts';
 import { createLogger } from '../telemetry/log.ts';
 import { Admission } from './admission.ts';
 import { FileWork } from './file/file-work.ts';
@@ -89,7 +90,7 @@ const host: PipelineHost = {
   encoder,
   cost: new RunningCost(facts.speeds),
   admission: new Admission(() => inference.load),
-  restoredStreams: () => [...pipelines.values()].filter((other) => other.restores).length,
+  wanting: () => [...pipelines.values()].filter((other) => other.wanting).length,
   encoderThreads: Math.min(4, Math.max(1, Math.floor(availableParallelism() / 2))),
   send,
   logger,
@@ -125,7 +126,7 @@ async function perform(command: Extract<RestorerCommand, { stream: string }>): P
     case 'settings':
       return pipeline.update(command.settings);
     case 'watch':
-      return pipeline.watch(command.renditions, command.opus, command.aac);
+      return pipeline.watch(command.renditions, command.opus, command.aac, command.watched);
     case 'keyframe':
       return pipeline.requestKeyframe(command.rendition);
     case 'bitrate':
@@ -170,6 +171,7 @@ process.on('SIGINT', () => {});
 setInterval(() => {
   if (inference.busyFor > STUCK) fail(new Error(`one inference has been running for ${STUCK / 1000} s`));
   send({ t: 'alive' });
+  host.admission.tick(now());
   for (const pipeline of pipelines.values()) {
     if (pipeline.encodingFor > STUCK) fail(new Error(`one picture has been encoding for ${STUCK / 1000} s`));
     pipeline.tick();

@@ -41,6 +41,12 @@ export class RunningCost {
     return speed && estimate(speed, width, height) * this.entry(model).factor;
   }
 
+  /** The same with the accelerator to itself: no more than was measured at start, before there were streams. */
+  atBest(model: string, width: number, height: number): number | undefined {
+    const speed = this.speeds[model];
+    return speed && estimate(speed, width, height) * Math.min(1, this.entry(model).factor);
+  }
+
   /** Notes what a run took, ms. */
   ran(model: string, width: number, height: number, ms: number): void {
     const expected = this.expected(model, width, height);

@@ -219,7 +219,7 @@ export class Stream implements PublishedStream {
   async snapshot(rendition: Rendition): Promise<Uint8Array> {
     if (this.state === 'disabled') throw this.offline('it is switched off');
     // Holds an on-demand source open until the picture is there.
-    const hold = this.subscribe({ rendition: 'restored', sink: { video() {} } });
+    const hold = this.subscribe({ rendition: 'restored', still: true, sink: { video() {} } });
     try {
       return await this.snapshots.request(rendition, this.state === 'live' || this.state === 'degraded');
     } finally {

@@ -14,6 +14,8 @@ export interface Demand {
   renditions: Rendition[];
   opus: boolean;
   aac: boolean;
+  /** Somebody sees what restoration makes of the picture. */
+  watched: boolean;
 }
 
 export interface DemandListener {
@@ -46,6 +48,7 @@ export class Subscribers {
       renditions: RENDITIONS.filter((rendition) => all.some((options) => options.rendition === rendition)),
       opus: all.some(({ audio }) => audio === 'opus'),
       aac: all.some(({ audio }) => audio === 'aac'),
+      watched: all.some(({ rendition, still }) => rendition !== 'source' && !still),
     };
   }
 

@@ -18,10 +18,11 @@ export function row(...cells: (string | number)[]): void {
   process.stdout.write(`| ${cells.join(' | ')} |\n`);
 }
 
-/** What a stream's reports come to: share of frames restored in %, milliseconds from arrival to access unit. */
+/** What streams' reports come to: shares of frames in %, milliseconds from arrival to access unit. */
 export function figures(collected: StreamReport[]): {
   restored: number;
   share: number;
+  dropped: number;
   p50: number;
   p95: number;
   stages: string;
@@ -45,6 +46,7 @@ export function figures(collected: StreamReport[]): {
   return {
     restored,
     share: (100 * restored) / (restored + passed + dropped),
+    dropped: (100 * dropped) / (restored + passed + dropped),
     p50: quantile(totals, 0.5),
     p95: quantile(totals, 0.95),
     stages,

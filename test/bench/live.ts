@@ -17,6 +17,7 @@ import { freePort } from '../support/ports.ts';
 import { type RtspCamera, startRtspCamera } from '../support/rtsp-camera.ts';
 import { cpuSeconds, describeHost, residentMiB, slope } from './host.ts';
 import { figures, reports, row } from './live-figures.ts';
+import { many } from './many.ts';
 import { WhepViewer } from './whep-viewer.ts';
 
 const ROOT = resolve(import.meta.dirname, '../..');
@@ -183,6 +184,7 @@ const scenarios: Record<string, () => Promise<void>> = {
     row('... same WebRTC connection', viewer.connected ? 'yes' : 'NO', 'yes');
     await gateway.close();
   },
+  many: () => many(directory, SECONDS),
   async soak() {
     await using camera = await startRtspCamera({ width: 640, height: 360, rate: 25, bitrate: 600 });
     // A process of its own: this one holds the players.

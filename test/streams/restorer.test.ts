@@ -150,7 +150,10 @@ test('frames that would miss their deadline pass through, and the stream steps d
     return event.t === 'report' && event.report.restoration?.model === 'none';
   });
   assert.ok(reports.at(-1)!.restoration!.step > 0);
-  assert.match(reports.at(-1)!.restoration!.reason, /missed too many deadlines/);
+  assert.match(
+    reports.at(-1)!.restoration!.reason,
+    /^not restored: .*latencyBudget 0 ms; choose a lighter model/,
+  );
   assert.ok(reports.some(({ passthrough }) => passthrough > 0));
   assert.equal(
     reports.reduce((sum, { restored }) => sum + restored, 0),

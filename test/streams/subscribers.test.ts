@@ -48,13 +48,28 @@ test('demand is what all subscribers want together', () => {
   const { subscribers, log } = make();
   const a = subscribers.add({ rendition: 'restored', sink: { video() {} }, audio: 'opus' });
   const b = subscribers.add({ rendition: 'compare', sink: { video() {} }, audio: 'aac' });
-  assert.deepEqual(subscribers.demand, { renditions: ['restored', 'compare'], opus: true, aac: true });
+  assert.deepEqual(subscribers.demand, {
+    ...{ renditions: ['restored', 'compare'], opus: true, aac: true },
+    watched: true,
+  });
   a.close();
   a.close();
-  assert.deepEqual(subscribers.demand, { renditions: ['compare'], opus: false, aac: true });
+  assert.deepEqual(subscribers.demand, {
+    ...{ renditions: ['compare'], opus: false, aac: true },
+    watched: true,
+  });
   b.close();
   assert.equal(subscribers.count, 0);
   assert.equal(log.filter((line) => line === 'changed').length, 4);
+});
+
+test('who looks at the source, or takes a still, watches no restoration', () => {
+  const { subscribers } = make();
+  subscribers.add({ rendition: 'source', sink: { video() {} } });
+  subscribers.add({ rendition: 'restored', still: true, sink: { video() {} } });
+  assert.equal(subscribers.demand.watched, false);
+  subscribers.add({ rendition: 'compare', sink: { video() {} } });
+  assert.equal(subscribers.demand.watched, true);
 });
 
 test('the slowest receiver sets the bitrate, until it leaves', () => {
