@@ -1,3 +1,4 @@
+import { Writable } from 'node:stream';
 import pino, { type DestinationStream, type Logger } from 'pino';
 import pretty from 'pino-pretty';
 
@@ -30,6 +31,9 @@ function visible(json: string): string {
   return json.replace(CONTROLS, (found) => (found === '\\\\' ? found : '?'));
 }
 
+/** Bytes of lines that wait for room on the disk. */
+const MOST_UNWRITTEN = 1 << 20;
+
 export interface LogOptions {
   level: string;
   format: 'auto' | 'json' | 'pretty';
@@ -43,14 +47,16 @@ export interface LogOptions {
  */
 export function createLogger(options: LogOptions, destination?: DestinationStream): Logger {
   const wantsPretty = options.format === 'pretty' || (options.format === 'auto' && process.stdout.isTTY);
+  const out = destination ?? standardOutput();
   const sink = wantsPretty
     ? pretty({
         translateTime: 'HH:MM:ss.l',
         ignore: 'pid,hostname',
-        sync: true,
-        ...(destination ? { destination, colorize: false } : {}),
+        // pino-pretty would end at the first error of what it writes to.
+        destination: destination ?? writing(out),
+        ...(destination ? { colorize: false } : {}),
       })
-    : (destination ?? pino.destination({ dest: 1, sync: true }));
+    : out;
   return pino(
     {
       level: options.level,
@@ -60,6 +66,23 @@ export function createLogger(options: LogOptions, destination?: DestinationStrea
     },
     sink,
   );
+}
+
+/** What cannot be written, on a full disk for one, waits for the next line or is left out; the streams go on. */
+function standardOutput(): DestinationStream {
+  const out = pino.destination({ dest: 1, sync: true, maxLength: MOST_UNWRITTEN });
+  out.on('error', () => {});
+  return out;
+}
+
+function writing(out: DestinationStream): Writable {
+  return new Writable({
+    decodeStrings: false,
+    write(text: string, _encoding, done) {
+      out.write(text);
+      done();
+    },
+  });
 }
 
 /** A logger that says nothing, for tests and tools. */

@@ -1,7 +1,13 @@
 import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { closeSync, openSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { PassThrough } from 'node:stream';
 import { describe, it } from 'node:test';
 import { createLogger, type Logger, type LogOptions, redact } from '../../src/telemetry/log.ts';
+import { temporaryDirectory } from '../support/ffmpeg.ts';
+import { mountSmallDisk } from '../support/small-disk.ts';
 
 describe('redact', () => {
   for (const [given, expected] of [
@@ -79,4 +85,39 @@ describe('createLogger', () => {
     assert.doesNotMatch(text, /[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u202e]/);
     assert.match(text, /: a\?\[2Jb\?31mc\?\?d\?e C:\\u001b "f"$/m);
   });
+
+  for (const format of ['json', 'pretty'] as const) {
+    it(`outlives a full disk (${format})`, async (t) => {
+      await using directory = await temporaryDirectory();
+      using disk = mountSmallDisk(directory.path, 64);
+      if ('missing' in disk) return t.skip(disk.missing);
+      const path = join(disk.path, 'log');
+      const file = openSync(path, 'a');
+      const module = new URL('../../src/telemetry/log.ts', import.meta.url);
+      const program = `
+        import { createLogger } from '${module}';
+        const logger = createLogger({ level: 'info', format: '${format}' });
+        process.on('message', (text) => {
+          for (let i = 0; i < 100; i++) logger.info(text + ' ' + 'x'.repeat(100));
+          process.send(text);
+        });`;
+      const child = spawn(process.execPath, ['--input-type=module', '-e', program], {
+        stdio: ['ignore', file, 'inherit', 'ipc'],
+      });
+      closeSync(file);
+      const exited = once(child, 'exit');
+      const say = async (text: string) => {
+        child.send(text);
+        assert.deepEqual(await Promise.race([once(child, 'message'), exited]), [text, undefined]);
+      };
+      await say('before');
+      disk.fill();
+      await say('meanwhile');
+      disk.makeRoom();
+      await say('after');
+      child.disconnect();
+      await exited;
+      assert.match(readFileSync(path, 'utf8'), /before.*after/s);
+    });
+  }
 });
