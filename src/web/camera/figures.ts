@@ -151,7 +151,7 @@ export class FactsPanel {
 
   update(status: StreamStatus, player: { protocol: string; why: string }): void {
     const { frames, input, restoration, viewers } = status;
-    const share = restoredShare(status);
+    const share = restoredShare(frames);
     this.#outcomes.set(frames);
     this.#since.set(since(status.since));
     this.#rate.set(hasPicture(status) ? `${fps(status.fps)} fps` : '–');

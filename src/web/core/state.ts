@@ -32,8 +32,8 @@ const capital = (text: string): string =>
 export const sentence = (text: string): string =>
   text === '' || /[.!?]$/.test(text) ? capital(text) : `${capital(text)}.`;
 
-/** Share of published frames that were restored, 0..1; undefined before the first frame. */
-export function restoredShare({ frames }: StreamStatus): number | undefined {
+/** Share of frames that were restored, 0..1; undefined before the first frame. */
+export function restoredShare(frames: StreamStatus['frames']): number | undefined {
   const all = frames.restored + frames.passthrough + frames.dropped;
   return all === 0 ? undefined : frames.restored / all;
 }

@@ -3,6 +3,7 @@ import { h, setText } from '../core/dom.ts';
 import { fps, ms, percent } from '../core/format.ts';
 import { icon } from '../core/icons.ts';
 import { badge, causeOf, hasPicture, outcomeBar, restoredShare } from '../core/state.ts';
+import { RecentFrames } from './recent-frames.ts';
 import { Snapshot } from './snapshot.ts';
 
 interface Figure {
@@ -35,11 +36,13 @@ export class Card {
   readonly #latency = figure('Latency p95', 'ms');
   readonly #fps = figure('Rate', 'fps');
   readonly #restored = figure('Restored', '%');
+  readonly #recent = new RecentFrames();
   readonly #viewers = figure('Viewers', '');
 
   constructor(name: string, edit: (() => void) | undefined) {
     this.name = name;
     this.#snapshot = new Snapshot(name);
+    this.#restored.element.title = 'Of the frames of the last minute';
     const pencil =
       edit &&
       h('button', { class: 'icon-button card-edit', type: 'button', title: `Edit ${name}`, onclick: edit });
@@ -76,10 +79,12 @@ export class Card {
     setText(this.#cause, cause);
     this.#cause.title = cause;
     setText(this.#note, live ? '' : status.state === 'idle' ? 'Connects when watched' : 'No picture');
-    this.#outcomes.set(live ? status.frames : { restored: 0, passthrough: 0, dropped: 0 });
+    this.#recent.add(status.frames, performance.now());
+    const { frames } = this.#recent;
+    this.#outcomes.set(live ? frames : { restored: 0, passthrough: 0, dropped: 0 });
     this.#latency.set(live ? ms(status.latency?.total?.p95) : '–');
     this.#fps.set(live ? fps(status.fps) : '–');
-    this.#restored.set(live ? percent(restoredShare(status)) : '–');
+    this.#restored.set(live ? percent(restoredShare(frames)) : '–');
     this.#viewers.set(String(status.viewers.webrtc + status.viewers.hls));
   }
 
