@@ -97,6 +97,9 @@ export class LatencyPanel {
   }
 }
 
+/** What decodes or encodes, by the name that people know it by. */
+const codecBy = (name = '–'): string => ({ cuda: 'NVDEC', nvenc: 'NVENC', vaapi: 'VAAPI' })[name] ?? name;
+
 function entry(label: string): { element: HTMLElement; set(text: string): void } {
   const value = h('dd', {}, '–');
   return { element: h('div', {}, h('dt', {}, label), value), set: (text) => setText(value, text) };
@@ -117,6 +120,8 @@ export class FactsPanel {
   readonly #camera = entry('Camera');
   readonly #bitrate = entry('Bitrate');
   readonly #audio = entry('Sound');
+  readonly #decoder = entry('Decoded by');
+  readonly #encoders = entry('Encoded by');
   readonly #reconnects = entry('Reconnects');
   readonly #viewers = entry('Viewers');
   readonly #player = entry('This player');
@@ -144,13 +149,23 @@ export class FactsPanel {
       ),
       panel(
         'Source and picture',
-        list(this.#camera, this.#bitrate, this.#audio, this.#size, this.#model, this.#step, this.#reconnects),
+        list(
+          this.#camera,
+          this.#bitrate,
+          this.#audio,
+          this.#decoder,
+          this.#size,
+          this.#model,
+          this.#step,
+          this.#encoders,
+          this.#reconnects,
+        ),
       ),
     ];
   }
 
   update(status: StreamStatus, player: { protocol: string; why: string }): void {
-    const { frames, input, restoration, viewers } = status;
+    const { frames, input, restoration, encoders = {}, viewers } = status;
     const share = restoredShare(frames);
     this.#outcomes.set(frames);
     this.#since.set(since(status.since));
@@ -164,9 +179,16 @@ export class FactsPanel {
     this.#bitrate.set(bitrate(input?.bitrate));
     this.#audio.set(input ? (input.hasAudio ? 'yes' : 'none') : '–');
     this.#size.set(restoration ? `${restoration.width} × ${restoration.height}` : '–');
-    this.#model.set(restoration ? `${restoration.model} on ${restoration.provider}` : '–');
+    this.#decoder.set(codecBy(input?.decoder));
+    this.#encoders.set([...new Set(Object.values(encoders).map(codecBy))].join(', ') || '–');
+    const { model, provider } = restoration ?? {};
+    this.#model.set(model === undefined || model === 'none' ? (model ?? '–') : `${model} on ${provider}`);
     this.#step.set(
-      restoration ? (restoration.step === 0 ? 'as wanted' : `${restoration.step} lighter than wanted`) : '–',
+      restoration
+        ? restoration.step === 0
+          ? 'as wanted'
+          : `${restoration.step} ${restoration.step === 1 ? 'step' : 'steps'} lighter than wanted`
+        : '–',
     );
     this.#reconnects.set(grouped(status.reconnects));
     this.#viewers.set(`${viewers.webrtc} WebRTC, ${viewers.hls} HLS`);
