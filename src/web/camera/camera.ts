@@ -71,13 +71,14 @@ export function cameraView(context: Context, name: string): View {
     hadPicture = picture;
     stage.update();
     if (status === undefined) return;
-    setText(cause, causeOf(status));
-    cause.title = causeOf(status);
+    const words = causeOf(status, events.clock.now());
+    setText(cause, words);
+    cause.title = words;
     controls.update(status);
     const now = performance.timeOrigin + performance.now();
     latency.update(status, stage.player.glass.summary(now), events.clock.uncertainty);
     const { protocol, why, phase } = stage.playerStatus;
-    facts.update(status, {
+    facts.update(status, events.clock.now(), {
       protocol: protocol && phase === 'playing' ? PROTOCOL_WORDS[protocol] : phase,
       why,
     });

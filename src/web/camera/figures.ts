@@ -164,11 +164,12 @@ export class FactsPanel {
     ];
   }
 
-  update(status: StreamStatus, player: { protocol: string; why: string }): void {
+  /** `now` on the gateway's clock, Unix ms. */
+  update(status: StreamStatus, now: number, player: { protocol: string; why: string }): void {
     const { frames, input, restoration, encoders = {}, viewers } = status;
     const share = restoredShare(frames);
     this.#outcomes.set(frames);
-    this.#since.set(since(status.since));
+    this.#since.set(since(status.since, now));
     this.#rate.set(hasPicture(status) ? `${fps(status.fps)} fps` : '–');
     this.#restored.set(share === undefined ? '–' : `${grouped(frames.restored)} (${percent(share)} %)`);
     this.#passthrough.set(grouped(frames.passthrough));

@@ -17,6 +17,7 @@ function overlayOf(
   status: StreamStatus | undefined,
   player: PlayerStatus,
   connected: boolean,
+  now: number,
 ): { title: string; text: string } | undefined {
   if (player.phase === 'refused') return { title: 'Not allowed', text: player.why };
   if (!connected && player.phase !== 'playing') {
@@ -31,7 +32,7 @@ function overlayOf(
       live: '',
       degraded: '',
     } as const;
-    return { title: titles[status.state], text: causeOf(status) };
+    return { title: titles[status.state], text: causeOf(status, now) };
   }
   if (player.phase === 'playing') return undefined;
   return player.phase === 'connecting'
@@ -135,8 +136,9 @@ export class Stage {
   }
 
   update(): void {
-    const status = this.#context.store.get(this.#name);
-    const overlay = overlayOf(status, this.#status, this.#context.store.connected);
+    const { store, events } = this.#context;
+    const status = store.get(this.#name);
+    const overlay = overlayOf(status, this.#status, store.connected, events.clock.now());
     this.#overlay.hidden = overlay === undefined;
     this.#surface.dataset.dimmed = String(overlay !== undefined);
     this.#surface.setAttribute('aria-busy', String(this.#status.phase === 'connecting'));

@@ -27,6 +27,11 @@ export class GatewayClock {
     this.#samples = this.#samples.filter((sample) => t1 - sample.at <= WINDOW).slice(-MAX_SAMPLES);
   }
 
+  /** The gateway's time as well as it is known, Unix ms. */
+  now(): number {
+    return localNow() + (this.offset ?? 0);
+  }
+
   /** Gateway minus local, ms; undefined before the first sample. */
   get offset(): number | undefined {
     return this.#best?.offset;

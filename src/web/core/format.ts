@@ -30,8 +30,8 @@ export function percent(share: number | undefined): string {
   return value > 99 ? (Math.floor(value * 10) / 10).toFixed(1) : value.toFixed(value < 1 ? 1 : 0);
 }
 
-/** Time since an ISO instant: `12 s`, `4 min`, `3 h`, `2 d`. */
-export function since(iso: string, now = Date.now()): string {
+/** Time from an ISO instant to `now`, Unix ms: `12 s`, `4 min`, `3 h`, `2 d`. */
+export function since(iso: string, now: number): string {
   const seconds = Math.max(0, Math.round((now - Date.parse(iso)) / 1000));
   if (!Number.isFinite(seconds)) return '';
   if (seconds < 60) return `${seconds} s`;

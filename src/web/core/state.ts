@@ -14,9 +14,14 @@ export const STATE_WORDS: Record<StreamState, string> = {
 export const hasPicture = (status: StreamStatus | undefined): boolean =>
   status?.state === 'live' || status?.state === 'degraded';
 
-/** The cause in words, with the time of the next attempt where there is one. */
-export function causeOf(status: StreamStatus, now = Date.now()): string {
-  const words = status.error?.message ?? status.cause;
+/**
+ * The cause in words, with the time of the next attempt where there is one; of a live stream that is not restored, why.
+ * `now` on the gateway's clock, Unix ms: the viewer's may be wrong.
+ */
+export function causeOf(status: StreamStatus, now: number): string {
+  const { state, error, restoration } = status;
+  const unrestored = state === 'live' && restoration?.model === 'none';
+  const words = error?.message ?? (unrestored ? restoration.reason : status.cause);
   const said = capital(words);
   if (status.state !== 'backoff' || status.retryAt === undefined) return said;
   const seconds = Math.ceil((Date.parse(status.retryAt) - now) / 1000);

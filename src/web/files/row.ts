@@ -194,7 +194,7 @@ export class JobRow extends Row {
       [
         orderLine(job),
         this.#showOwner(job.owner) && `by ${job.owner}`,
-        `${since(job.finished ?? job.created)} ago`,
+        `${since(job.finished ?? job.created, Date.now())} ago`,
       ]
         .filter(Boolean)
         .join(' · '),

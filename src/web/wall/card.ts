@@ -70,9 +70,10 @@ export class Card {
     );
   }
 
-  update(status: StreamStatus): void {
+  /** `now` on the gateway's clock, Unix ms. */
+  update(status: StreamStatus, now: number): void {
     const live = hasPicture(status);
-    const cause = causeOf(status);
+    const cause = causeOf(status, now);
     this.element.dataset.state = status.state;
     this.#snapshot.wanted = live;
     this.#badge.set(status.state);

@@ -121,7 +121,7 @@ export function wallView(context: Context): View {
         grid.insertBefore(card.element, grid.children[index] ?? null);
       card.element.hidden = !status.name.toLowerCase().includes(wanted);
       if (!card.element.hidden) shown++;
-      card.update(status);
+      card.update(status, context.events.clock.now());
     }
     if (!store.loaded) say(late ? 'error' : 'loading');
     else if (streams.length === 0) say('empty');
