@@ -64,6 +64,7 @@ const context = (): Context => ({
   events,
   session,
   navigate,
+  reopen: route,
   toast: (message, kind) => shell.toast(message, kind),
   recheckSession: () => void checkSession(),
 });

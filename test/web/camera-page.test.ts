@@ -194,6 +194,15 @@ test('a camera without signal says so and plays when it is back', { timeout: 120
   site.gateway.streams.delete('gate');
   site.gateway.broadcast({ type: 'removed', name: 'gate' });
   await page.getByText('There is no camera named gate').waitFor();
+  // Put back with hardware that had to be given up: said, and played again without a reload.
+  const { input } = status('gate');
+  const decoder = 'software (cuda: no such device)';
+  site.gateway.put(
+    status('gate', { input: { ...input!, decoder }, encoders: { compare: 'nvenc', restored: 'nvenc' } }),
+  );
+  await playing(page, 'webrtc');
+  await page.getByText(decoder).waitFor();
+  await page.getByText('NVENC', { exact: true }).waitFor();
   await page.close();
 });
 

@@ -64,7 +64,11 @@ export function cameraView(context: Context, name: string): View {
       stage.close();
       element.replaceChildren(missing(name).element);
     }
-    if (gone) return;
+    if (gone) {
+      // Taken out of the configuration and put back.
+      if (status !== undefined) context.reopen();
+      return;
+    }
     const picture = hasPicture(status);
     if ((store.connected && !wasConnected) || (picture && !hadPicture)) stage.player.hurry();
     wasConnected = store.connected;

@@ -15,6 +15,8 @@ export interface Context {
   events: Events;
   session: Session;
   navigate(path: string): void;
+  /** Builds the open view anew. */
+  reopen(): void;
   /** Says something briefly, on screen and to screen readers. */
   toast(message: string, kind?: 'note' | 'error'): void;
   /** Asks the gateway again who is signed in, and shows the login when nobody is. */
