@@ -13,8 +13,9 @@ export interface Fragment {
  * @throws ClearwayError CLEARWAY_SDP_INVALID (400)
  */
 export function parseFragment(text: string): Fragment {
+  const lines = text.split(/\r?\n/);
   const values = (name: string) =>
-    [...text.matchAll(new RegExp(`^a=${name}:(.*?)\\s*$`, 'gm'))].map(([, value]) => value!);
+    lines.filter((line) => line.startsWith(`a=${name}:`)).map((line) => line.slice(name.length + 3).trim());
   const [ufrag = ''] = values('ice-ufrag');
   const [pwd = ''] = values('ice-pwd');
   if (!UFRAG.test(ufrag) || !PWD.test(pwd)) {

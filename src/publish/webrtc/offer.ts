@@ -49,7 +49,8 @@ const PROFILES = ['42e0', '42c0', '4200', '4d00', '4d40', '4de0', '6400', '640c'
 
 interface Section {
   line: string;
-  attributes: [name: string, value: string][];
+  /** Values by name: an offer may have ten thousand lines, and is asked for a few names hundreds of times. */
+  attributes: Map<string, string[]>;
 }
 
 /**
@@ -111,21 +112,24 @@ export function parseOffer(sdp: string): Offer {
 function split(sdp: string): Section[] {
   const lines = sdp.split(/\r?\n/);
   if (lines[0] !== 'v=0') throw invalid('it does not begin with v=0');
-  const sections: Section[] = [{ line: '', attributes: [] }];
+  const sections: Section[] = [{ line: '', attributes: new Map() }];
   for (const line of lines) {
     if (line === '') continue;
     if (!/^[a-z]=/.test(line)) throw invalid('a line is not of the form x=value');
-    if (line.startsWith('m=')) sections.push({ line: line.slice(2), attributes: [] });
+    if (line.startsWith('m=')) sections.push({ line: line.slice(2), attributes: new Map() });
     if (!line.startsWith('a=')) continue;
     const colon = line.indexOf(':');
-    const attribute = colon < 0 ? [line.slice(2), ''] : [line.slice(2, colon), line.slice(colon + 1)];
-    sections.at(-1)!.attributes.push(attribute as [string, string]);
+    const [name, value] = colon < 0 ? [line.slice(2), ''] : [line.slice(2, colon), line.slice(colon + 1)];
+    const { attributes } = sections.at(-1)!;
+    const known = attributes.get(name);
+    if (known) known.push(value.trim());
+    else attributes.set(name, [value.trim()]);
   }
   return sections;
 }
 
 function values(section: Section, name: string): string[] {
-  return section.attributes.filter(([key]) => key === name).map(([, value]) => value.trim());
+  return section.attributes.get(name) ?? [];
 }
 
 interface ParsedSection {
@@ -195,12 +199,14 @@ function formatOf(section: ParsedSection, encoding: RegExp): number | undefined 
   return payloadTypes(section, encoding)[0];
 }
 
+/** Each once, however often the offer says so. */
 function payloadTypes({ formats, attributes }: ParsedSection, encoding: RegExp): number[] {
-  return values(attributes, 'rtpmap').flatMap((value) => {
+  const found = values(attributes, 'rtpmap').flatMap((value) => {
     const [payloadType, name = ''] = value.split(' ');
     const number = Number(payloadType);
     return encoding.test(name) && formats.has(number) && number >= 0 && number < 128 ? [number] : [];
   });
+  return [...new Set(found)];
 }
 
 function fmtpOf(section: Section, payloadType: number): string | undefined {

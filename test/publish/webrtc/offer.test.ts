@@ -1,5 +1,7 @@
 import assert from 'node:assert/strict';
-import { test } from 'node:test';
+import { once } from 'node:events';
+import { type TestContext, test } from 'node:test';
+import { Worker } from 'node:worker_threads';
 import { ClearwayError } from '../../../src/contracts/errors.ts';
 import { writeAnswer } from '../../../src/publish/webrtc/answer.ts';
 import { parseOffer } from '../../../src/publish/webrtc/offer.ts';
@@ -123,3 +125,29 @@ for (const [why, sdp] of unsupported) {
     );
   });
 }
+
+/** Runs in a thread of its own, so that what takes for ever can be ended. */
+async function parse(t: TestContext, parser: 'parseOffer' | 'parseFragment', texts: string[]): Promise<void> {
+  const module = new URL(
+    `../../../src/publish/webrtc/${parser === 'parseOffer' ? 'offer' : 'fragment'}.ts`,
+    import.meta.url,
+  );
+  const program = `
+    const { workerData, parentPort } = require('node:worker_threads');
+    import('${module}').then(({ ${parser} }) => {
+      for (const text of workerData) ${parser}(text);
+      parentPort.postMessage('done');
+    });`;
+  const worker = new Worker(program, { eval: true, workerData: texts });
+  t.after(() => worker.terminate());
+  assert.deepEqual(await once(worker, 'message', { signal: t.signal }), ['done']);
+}
+
+test('a body full of lines, or of spaces, holds nobody up', { timeout: 30_000 }, async (t) => {
+  const [media = ''] = /m=video.*\r\n/.exec(CHROME)!;
+  const [, type] = /m=video \d+ \S+ (\d+)/.exec(media)!;
+  const lines = `a=rtpmap:${type} H264/90000\r\n`.repeat(4500) + 'a=fmtp:1 x\r\n'.repeat(9000);
+  await parse(t, 'parseOffer', Array(50).fill(CHROME.replace(media, media + lines)));
+  const credentials = /a=ice-ufrag.*\r\na=ice-pwd.*\r\n/.exec(CHROME)![0];
+  await parse(t, 'parseFragment', [`${credentials}a=candidate:${' '.repeat(250_000)}x\r\n`]);
+});
