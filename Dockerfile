@@ -53,7 +53,8 @@ COPY scripts/healthcheck.mjs scripts/healthcheck.mjs
 COPY src src
 COPY models models
 COPY --chown=clearway config /config
-ENV NODE_ENV=production
+# What Node compiled at one start is there for the next, of the gateway and of a restorer.
+ENV NODE_ENV=production NODE_COMPILE_CACHE=/tmp/compiled
 USER clearway
 VOLUME /config
 # HTTP (page, API, WHEP, HLS, metrics), RTMP, WebRTC media.

@@ -1,5 +1,6 @@
 // npm start: installs what is missing, builds the page and runs the gateway until it ends.
 import { spawn } from 'node:child_process';
+import { join } from 'node:path';
 import { checkHost, ensureModules } from './lib/modules.mjs';
 import { ensurePage } from './lib/page.mjs';
 import { exitCode, main, NODE, ROOT, STOP_SIGNALS } from './lib/run.mjs';
@@ -7,7 +8,12 @@ import { ensureTools, FFMPEG } from './lib/tools.mjs';
 
 /** Runs the gateway; a repeated stop signal is passed on at most once a second. */
 function serve(args) {
-  const child = spawn(NODE, ['src/main.ts', 'serve', ...args], { cwd: ROOT, stdio: 'inherit' });
+  const child = spawn(NODE, ['src/main.ts', 'serve', ...args], {
+    cwd: ROOT,
+    // Node starts it in half the time from what it compiled at the last start.
+    env: { NODE_COMPILE_CACHE: join(ROOT, 'node_modules', '.cache', 'clearway'), ...process.env },
+    stdio: 'inherit',
+  });
   let last = 0;
   for (const signal of STOP_SIGNALS) {
     process.on(signal, () => {

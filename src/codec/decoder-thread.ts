@@ -1,3 +1,4 @@
+import { flushCompileCache } from 'node:module';
 import { parentPort } from 'node:worker_threads';
 import { type ErrorInfo, errorInfo } from '../contracts/errors.ts';
 import type { SourceSpec } from '../contracts/restorer.ts';
@@ -78,6 +79,7 @@ class LentDecoder {
   }
 }
 
+flushCompileCache();
 port.on('message', (command: DecoderCommand) => {
   const { id } = command;
   switch (command.t) {

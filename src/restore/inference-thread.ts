@@ -1,3 +1,4 @@
+import { flushCompileCache } from 'node:module';
 import { parentPort, workerData } from 'node:worker_threads';
 import { ClearwayError, errorInfo } from '../contracts/errors.ts';
 import { now } from '../contracts/time.ts';
@@ -89,6 +90,7 @@ async function perform(command: InferenceCommand): Promise<void> {
   port.close();
 }
 
+flushCompileCache();
 const { provider, infos, speeds, providers } = host;
 post({ t: 'ready', accelerator: { provider, models: [...infos.values()], speeds, providers } });
 let queue = Promise.resolve();

@@ -1,3 +1,4 @@
+import { flushCompileCache } from 'node:module';
 import { availableParallelism } from 'node:os';
 import { isDeepStrictEqual } from 'node:util';
 import { errorInfo } from '../contracts/errors.ts';
@@ -178,5 +179,7 @@ setInterval(() => {
   }
 }, REPORT_EVERY);
 
+// By itself Node writes it at an exit in order.
+flushCompileCache();
 send({ t: 'ready' });
 if (options.known) learn(await finding);

@@ -1,5 +1,6 @@
 import { type ChildProcess, fork } from 'node:child_process';
 import { EventEmitter } from 'node:events';
+import { fileURLToPath } from 'node:url';
 import type { FileCommand, FileEvent } from '../contracts/file.ts';
 import type {
   HardwareEncoderName,
@@ -21,6 +22,8 @@ const SOUND = 30_000;
 const SILENT = 10_000;
 const SILENT_AT_START = 120_000;
 const STOP_GRACE = 3000;
+/** Where Node keeps what it compiled for the next restorer, unless the environment names another place. */
+const COMPILE_CACHE = fileURLToPath(new URL('../../node_modules/.cache/clearway', import.meta.url));
 
 interface RestorerEvents {
   event: [event: Exclude<RestorerEvent, { t: 'trying' | 'opened' | 'ready' | 'alive' }>];
@@ -77,6 +80,7 @@ export class RestorerClient extends EventEmitter<RestorerEvents> {
       {
         serialization: 'advanced',
         execArgv: [],
+        env: { NODE_COMPILE_CACHE: COMPILE_CACHE, ...process.env },
       },
     );
     this.child = child;

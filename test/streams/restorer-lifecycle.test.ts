@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { execFile, fork } from 'node:child_process';
 import { on, once } from 'node:events';
-import { cp, readFile, rm, writeFile } from 'node:fs/promises';
+import { cp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { promisify } from 'node:util';
@@ -103,6 +103,19 @@ test('a restorer that is started again is told what the first one measured', asy
   await restorer.close();
   // Two measurements never agree to the last digit.
   assert.deepEqual(second.speeds, first.speeds);
+});
+
+test('what a restorer compiled is there for the next, however it ends', async (t) => {
+  await using directory = await temporaryDirectory();
+  process.env.NODE_COMPILE_CACHE = directory.path;
+  t.after(() => delete process.env.NODE_COMPILE_CACHE);
+  const restorer = new RestorerClient(OPTIONS, silentLogger);
+  restorer.start();
+  await once(restorer, 'ready');
+  process.kill(restorer.pid!, 'SIGKILL');
+  await once(restorer, 'down');
+  await restorer.close();
+  assert.ok((await readdir(directory.path, { recursive: true })).length > 100, 'its modules');
 });
 
 test('a restarted restorer passes the picture through while it opens its models, and then restores it', async (t) => {
