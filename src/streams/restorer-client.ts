@@ -13,8 +13,8 @@ import type { RestorerOptions } from '../restore/restorer-process.ts';
 import type { Logger } from '../telemetry/log.ts';
 import { Deaths } from './deaths.ts';
 
-/** Waits before a restart, ms: at once after a first crash, slower while it keeps crashing. */
-const RESTART_FIRST = 100;
+/** Waits before a restart while it keeps crashing, ms; after a first crash there is none. */
+const RESTART_LEAST = 100;
 const RESTART_MOST = 10_000;
 /** A restorer that lived so long was sound: the next restart is quick again, ms. */
 const SOUND = 30_000;
@@ -48,7 +48,7 @@ export class RestorerClient extends EventEmitter<RestorerEvents> {
   private provider: ProviderStatus['provider'] | undefined;
   private readonly deaths = new Deaths();
   private readonly encoderDeaths = new Deaths<HardwareEncoderName>();
-  private restartAfter = RESTART_FIRST;
+  private restartAfter = 0;
   private startedAt = 0;
   private watchdog: NodeJS.Timeout | undefined;
   private restart: NodeJS.Timeout | undefined;
@@ -197,7 +197,7 @@ export class RestorerClient extends EventEmitter<RestorerEvents> {
     }
     this.blame(encoder, !opened, cause);
     this.provider = undefined;
-    if (performance.now() - this.startedAt > SOUND) this.restartAfter = RESTART_FIRST;
+    if (performance.now() - this.startedAt > SOUND) this.restartAfter = 0;
     this.restarts++;
     this.logger.error(
       { cause, device: this.options.device, restartInMs: this.restartAfter },
@@ -205,7 +205,7 @@ export class RestorerClient extends EventEmitter<RestorerEvents> {
     );
     this.emit('down', cause);
     this.restart = setTimeout(() => this.start(), this.restartAfter);
-    this.restartAfter = Math.min(this.restartAfter * 2, RESTART_MOST);
+    this.restartAfter = Math.min(Math.max(RESTART_LEAST, this.restartAfter * 2), RESTART_MOST);
   }
 
   /** Beside a hardware encoder the provider is innocent until it dies without one. */
