@@ -8,8 +8,8 @@ import { resolveSource } from './ingest/sources.ts';
 import { requireStream } from './publish/request.ts';
 import type { StreamRegistry } from './streams/registry.ts';
 import type { RestorerPool } from './streams/restorer-pool.ts';
-import { redact } from './telemetry/log.ts';
 import type { Metrics } from './telemetry/metrics.ts';
+import { redact } from './telemetry/redact.ts';
 
 const TICKS_PER_MS = CLOCK_RATE / 1000;
 

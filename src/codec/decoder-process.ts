@@ -3,7 +3,7 @@ import { CLOCK_RATE } from '../contracts/media.ts';
 import type { HardwareDecoder, SourceSpec } from '../contracts/restorer.ts';
 import type { SourceInfo } from '../contracts/stream.ts';
 import { now } from '../contracts/time.ts';
-import { redact } from '../telemetry/log.ts';
+import { redact } from '../telemetry/redact.ts';
 import { ByteQueue } from './byte-queue.ts';
 import { type Capture, CaptureClock, ProducerTimeReader } from './capture-clock.ts';
 import { decoderArguments } from './decoder-arguments.ts';

@@ -1,6 +1,6 @@
 import { ClearwayError, type ErrorCode } from '../contracts/errors.ts';
 import type { SourceSpec } from '../contracts/restorer.ts';
-import { redact } from '../telemetry/log.ts';
+import { redact } from '../telemetry/redact.ts';
 import { sourceScheme } from './decoder-arguments.ts';
 import type { ChildExit } from './ffmpeg-child.ts';
 

@@ -2,7 +2,7 @@ import { STATUS_CODES } from 'node:http';
 import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { ZodError } from 'zod';
 import { ClearwayError, type ErrorCode } from '../contracts/errors.ts';
-import { redact } from '../telemetry/log.ts';
+import { redact } from '../telemetry/redact.ts';
 
 export const PROBLEM_TYPE = 'application/problem+json';
 

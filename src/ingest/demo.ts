@@ -5,7 +5,8 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { ffmpegArguments, ffmpegPath } from '../codec/ffmpeg.ts';
 import { type FfmpegChild, spawnFfmpeg } from '../codec/ffmpeg-child.ts';
 import { readLines } from '../codec/lines.ts';
-import { type Logger, redact } from '../telemetry/log.ts';
+import type { Logger } from '../telemetry/log.ts';
+import { redact } from '../telemetry/redact.ts';
 import { type DemoClip, renderDemoClip } from './demo-clip.ts';
 
 export interface DemoCamera {

@@ -4,7 +4,7 @@ import { BlockList, isIP } from 'node:net';
 import { basename } from 'node:path';
 import type { Readable } from 'node:stream';
 import { ClearwayError } from '../contracts/errors.ts';
-import { redact } from '../telemetry/log.ts';
+import { redact } from '../telemetry/redact.ts';
 import { isForbidden, type Resolver, systemResolver } from './sources.ts';
 
 const MAX_REDIRECTS = 5;

@@ -1,7 +1,7 @@
 import { lookup } from 'node:dns/promises';
 import { BlockList, isIP } from 'node:net';
 import { ClearwayError } from '../contracts/errors.ts';
-import { redact } from '../telemetry/log.ts';
+import { redact } from '../telemetry/redact.ts';
 
 export type SourceKind = 'url' | 'push' | 'demo' | 'lavfi' | 'file';
 

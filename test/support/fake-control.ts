@@ -2,7 +2,7 @@ import type { StreamConfigInput } from '../../src/config/schema.ts';
 import type { Control, ModelInfo } from '../../src/contracts/control.ts';
 import { ClearwayError } from '../../src/contracts/errors.ts';
 import type { StreamStatus } from '../../src/contracts/stream.ts';
-import { redact } from '../../src/telemetry/log.ts';
+import { redact } from '../../src/telemetry/redact.ts';
 
 /** A Control that keeps its streams in memory and connects to nothing. */
 export class FakeControl implements Control {

@@ -5,7 +5,8 @@ import { closeSync, openSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { PassThrough } from 'node:stream';
 import { describe, it } from 'node:test';
-import { createLogger, type Logger, type LogOptions, redact } from '../../src/telemetry/log.ts';
+import { createLogger, type Logger, type LogOptions } from '../../src/telemetry/log.ts';
+import { redact } from '../../src/telemetry/redact.ts';
 import { temporaryDirectory } from '../support/ffmpeg.ts';
 import { mountSmallDisk } from '../support/small-disk.ts';
 
