@@ -9,7 +9,7 @@ import { ConfigStore } from './config/store.ts';
 import { errorInfo } from './contracts/errors.ts';
 import { PROVIDERS, type RestorerFacts } from './contracts/restorer.ts';
 import { describeJobs } from './jobs/check.ts';
-import { estimate } from './restore/calibrate.ts';
+import { estimate } from './restore/estimate.ts';
 import type { RestorerOptions } from './restore/restorer-process.ts';
 import { ASSUMED_FPS, chooseRestoration, HEIGHTS } from './restore/working-height.ts';
 import { ANSWER_WITHIN, askRestorer } from './streams/ask-restorer.ts';

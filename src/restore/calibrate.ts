@@ -39,11 +39,6 @@ export async function measureSpeed(
   return { fixed: Math.max(0, small - perMegapixel * megapixels(SMALL)), perMegapixel };
 }
 
-/** ms a frame of this size is expected to take. */
-export function estimate(speed: ModelSpeed, width: number, height: number): number {
-  return speed.fixed + (speed.perMegapixel * width * height) / 1e6;
-}
-
 /** ms of the fastest of some frames. */
 export async function fastestFrame(
   graph: RestorerGraph,

@@ -7,7 +7,6 @@ import type { RestorerCommand, RestorerEvent, RestorerFacts } from '../contracts
 import { now } from '../contracts/time.ts';
 import { createLogger } from '../telemetry/log.ts';
 import { Admission } from './admission.ts';
-import { FileWork } from './file/file-work.ts';
 import { findDecoder, findEncoder, type HardwareOptions } from './find-hardware.ts';
 import { Inference } from './inference.ts';
 import type { InferenceOptions } from './inference-protocol.ts';
@@ -76,12 +75,13 @@ async function find(): Promise<Found> {
 }
 
 const finding = find();
-const files = finding.then(
-  ({ facts: accelerator }) =>
-    new FileWork({ inference, accelerator, live: () => pipelines.size > 0 }, (event) => {
-      if (process.connected) process.send!(event satisfies FileEvent);
-    }),
-);
+/** Streams do not wait until what restores files is loaded either. */
+const files = finding.then(async ({ facts: accelerator }) => {
+  const { FileWork } = await import('./file/file-work.ts');
+  return new FileWork({ inference, accelerator, live: () => pipelines.size > 0 }, (event) => {
+    if (process.connected) process.send!(event satisfies FileEvent);
+  });
+});
 
 /** The picture does not wait for the models where it is known what they will be able to do. */
 const { facts, encoder } = options.known ? { facts: options.known, encoder: undefined } : await finding;

@@ -1,5 +1,5 @@
 import type { ModelSpeed } from '../contracts/restorer.ts';
-import { estimate } from './calibrate.ts';
+import { estimate } from './estimate.ts';
 
 /** Weight of a run that took longer than expected; one that took less is believed at once: noise only adds time. */
 const SLOWER = 1 / 8;

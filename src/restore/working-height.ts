@@ -1,5 +1,5 @@
 import type { ModelSpeed } from '../contracts/restorer.ts';
-import { estimate } from './calibrate.ts';
+import { estimate } from './estimate.ts';
 import type { Provider } from './graph.ts';
 
 /** Heights a picture is restored at when the host may choose, largest first. */

@@ -7,7 +7,7 @@ import type { ModelInfo } from '../../contracts/control.ts';
 import { ClearwayError } from '../../contracts/errors.ts';
 import type { FileProgress, FileRequest, FileResult } from '../../contracts/file.ts';
 import type { Accelerator } from '../../contracts/restorer.ts';
-import { estimate } from '../calibrate.ts';
+import { estimate } from '../estimate.ts';
 import type { Inference } from '../inference.ts';
 import { pictureBytes } from '../picture.ts';
 import { FramePool } from '../pool.ts';
