@@ -145,6 +145,8 @@ class Parts {
   async open(): Promise<string> {
     const { store, streams, logger, webrtc, hls } = this;
     const config = store.current;
+    // What takes longest: it opens and times its models meanwhile.
+    this.restorer.start();
     const jobsOff = config.jobs.enabled ? await this.openJobs(config) : undefined;
     this.http = await createHttpServer({
       config,
@@ -177,7 +179,6 @@ class Parts {
     });
     const { url } = await this.http.listen();
     if (config.rtmp.enabled) this.rtmp = await this.openRtmp(config);
-    this.restorer.start();
     for (const [name, stream] of Object.entries(config.streams)) this.addStream(name, stream);
     this.updateDemo();
     store.on('change', (next, _previous, diff) => this.onConfig(next, diff));
