@@ -26,6 +26,28 @@ test('processes and threads that start later share the clock, whatever the hostâ
   await worker.terminate();
 });
 
+test('a process that was held up while it started is not behind', async () => {
+  const bracketed = `const from = process.hrtime.bigint(); const at = now(); const to = process.hrtime.bigint();
+    console.log(JSON.stringify([from, at, to].map(Number)));`;
+  // As if preempted, each time a clock is first read.
+  const script = `
+    for (const [clock, name] of [[performance, 'now'], [process.hrtime, 'bigint']]) {
+      const read = clock[name].bind(clock);
+      clock[name] = () => {
+        const first = read();
+        clock[name] = read;
+        for (const end = Date.now() + 50; Date.now() < end; );
+        return first;
+      };
+    }
+    const { now } = await import('${TIME}');
+    ${bracketed}`;
+  const { stdout } = await promisify(execFile)(process.execPath, ['--input-type=module', '-e', script]);
+  const [from, at, to] = JSON.parse(stdout) as [number, number, number];
+  const epoch = Number(process.env.CLEARWAY_CLOCK_EPOCH);
+  assert.ok(epoch + from / 1e6 <= at && at <= epoch + to / 1e6, `${from} ${at} ${to}`);
+});
+
 test('it begins with the hostâ€™s clock', () => {
   assert.ok(Math.abs(now() - Date.now()) < 1000);
 });
