@@ -1,6 +1,6 @@
 import { type StreamConfig, type StreamConfigInput, streamSchema } from './config/schema.ts';
 import type { ConfigStore } from './config/store.ts';
-import type { Control, ModelInfo } from './contracts/control.ts';
+import type { Control, ModelInfo, RtmpInfo } from './contracts/control.ts';
 import { ClearwayError } from './contracts/errors.ts';
 import { CLOCK_RATE } from './contracts/media.ts';
 import type { StreamStatus } from './contracts/stream.ts';
@@ -20,10 +20,12 @@ export interface ControlParts {
   metrics: Metrics;
   /** Streams whose source a caller of the API chose: it is checked as theirs whenever it is opened. */
   sourcesFromApi: Set<string>;
+  rtmp(): RtmpInfo;
 }
 
 /** What the API may do with the gateway: streams in the file are changed in the file, others in memory. */
-export function createControl({ store, streams, restorer, metrics, sourcesFromApi }: ControlParts): Control {
+export function createControl(parts: ControlParts): Control {
+  const { store, streams, restorer, metrics, sourcesFromApi, rtmp } = parts;
   /** Streams that are being added: of two requests for one name, one is late. */
   const adding = new Set<string>();
   const status = (name: string): StreamStatus => requireStream(streams, name).status;
@@ -82,6 +84,7 @@ export function createControl({ store, streams, restorer, metrics, sourcesFromAp
       else streams.remove(name);
     },
     models: (): ModelInfo[] => restorer.ready?.models ?? [],
+    rtmp,
     ready: () =>
       restorer.ready
         ? { ready: true }

@@ -156,6 +156,11 @@ class Parts {
         restorer: this.restorer,
         metrics: this.metrics,
         sourcesFromApi: this.sourcesFromApi,
+        rtmp: () => ({
+          enabled: this.rtmp !== undefined,
+          host: config.rtmp.host,
+          port: this.rtmp?.port ?? config.rtmp.port,
+        }),
       }),
       jobs: this.jobs ?? jobsOff,
       logger,

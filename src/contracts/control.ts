@@ -14,6 +14,15 @@ export interface ModelInfo {
   error?: string;
 }
 
+/** Where RTMP pushes are taken. */
+export interface RtmpInfo {
+  /** Whether they are taken at all. */
+  enabled: boolean;
+  /** The address it listens on; `0.0.0.0` and `::` are every one of the host's. */
+  host: string;
+  port: number;
+}
+
 /** What HTTP routes and the page may ask of the running gateway. Errors are ClearwayErrors with a status. */
 export interface Control {
   list(): StreamStatus[];
@@ -26,6 +35,7 @@ export interface Control {
   update(name: string, patch: Partial<StreamConfigInput>): Promise<StreamStatus>;
   remove(name: string): Promise<void>;
   models(): ModelInfo[];
+  rtmp(): RtmpInfo;
   /** True once configuration is loaded, the restorer answers and every listener is open. */
   ready(): { ready: boolean; reason?: string };
   onStatus(listener: (status: StreamStatus) => void): () => void;

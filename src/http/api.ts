@@ -41,7 +41,7 @@ function refuseRedacted(settings: { source?: string | undefined; key?: string | 
   }
 }
 
-/** `/api/v1`: streams, models, time. */
+/** `/api/v1`: streams, models, where pushes go, time. */
 export function registerApi(app: FastifyInstance, control: Control, auth: Auth): void {
   const reader = { preHandler: auth.guard('read', nameOf) };
   const admin = auth.guard('admin', nameOf);
@@ -99,6 +99,11 @@ export function registerApi(app: FastifyInstance, control: Control, auth: Auth):
   app.get('/api/v1/models', async (request, reply) => {
     await auth.require(request, reply, 'read');
     return control.models();
+  });
+
+  app.get('/api/v1/rtmp', async (request, reply) => {
+    await auth.require(request, reply, 'read');
+    return control.rtmp();
   });
 
   app.get('/api/v1/time', async () => ({ now: now() }));

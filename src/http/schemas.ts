@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { explain } from '../config/explain.ts';
 import { streamName, streamSchema } from '../config/schema.ts';
-import type { ModelInfo } from '../contracts/control.ts';
+import type { ModelInfo, RtmpInfo } from '../contracts/control.ts';
 import { ClearwayError } from '../contracts/errors.ts';
 import type { ClientEvent } from '../contracts/events.ts';
 import { RENDITIONS } from '../contracts/media.ts';
@@ -80,6 +80,14 @@ export const modelSchema = z
     error: z.string().optional().describe('what is wrong with a model that cannot be used'),
   } satisfies Shape<ModelInfo>)
   .describe('A model in models/');
+
+export const rtmpSchema = z
+  .object({
+    enabled: z.boolean().describe('whether pushes are taken at all'),
+    host: z.string().describe('the address it listens on; 0.0.0.0 and :: are every one of the host’s'),
+    port: z.number(),
+  } satisfies Shape<RtmpInfo>)
+  .describe('Where a stream with source: push is pushed: rtmp://<host>:<port>/live/<name>?key=<key>');
 
 export const problemSchema = z
   .object({

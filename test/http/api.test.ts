@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { PassThrough } from 'node:stream';
 import { after, before, beforeEach, describe, it } from 'node:test';
-import { statusSchema } from '../../src/http/schemas.ts';
+import { rtmpSchema, statusSchema } from '../../src/http/schemas.ts';
 import { createLogger } from '../../src/telemetry/log.ts';
 import { answer, jsonRequest, startServer, type TestServer } from './support.ts';
 
@@ -142,6 +142,11 @@ describe('/api/v1', { timeout: 120_000 }, () => {
     assert.ok(refused.length > 0 && refused.length < 140);
     assert.equal(refused[0]?.body.code, 'CLEARWAY_RATE_LIMITED');
     assert.ok(Number(refused[0]?.after) >= 1);
+  });
+
+  it('says where pushes are taken', async () => {
+    const { body } = await call('/api/v1/rtmp');
+    assert.deepEqual(rtmpSchema.strict().parse(body), { enabled: true, host: '127.0.0.1', port: 1935 });
   });
 
   it('gives a trace of the seconds asked for', async () => {

@@ -8,6 +8,7 @@ import {
   modelSchema,
   newStreamSchema,
   problemSchema,
+  rtmpSchema,
   sessionSchema,
   statusSchema,
   streamPatchSchema,
@@ -64,7 +65,13 @@ describe('the API described', () => {
     const { components } = openapi();
     const schemas = {
       ...{ Stream: statusSchema, NewStream: newStreamSchema, StreamSettings: streamPatchSchema },
-      ...{ Model: modelSchema, Session: sessionSchema, Login: loginSchema, Problem: problemSchema },
+      ...{
+        Model: modelSchema,
+        Rtmp: rtmpSchema,
+        Session: sessionSchema,
+        Login: loginSchema,
+        Problem: problemSchema,
+      },
       ...{ Job: jobSchema, JobList: jobListSchema, RestoreRequest: requestSchema },
     };
     for (const [name, schema] of Object.entries(schemas)) {

@@ -1,5 +1,5 @@
 import type { StreamConfigInput } from '../../src/config/schema.ts';
-import type { Control, ModelInfo } from '../../src/contracts/control.ts';
+import type { Control, ModelInfo, RtmpInfo } from '../../src/contracts/control.ts';
 import { ClearwayError } from '../../src/contracts/errors.ts';
 import type { StreamStatus } from '../../src/contracts/stream.ts';
 import { redact } from '../../src/telemetry/redact.ts';
@@ -55,6 +55,9 @@ export class FakeControl implements Control {
     return [
       { name: 'lite', kind: 'restorer', description: 'light', version: '1', window: { past: 1, future: 0 } },
     ];
+  }
+  rtmp(): RtmpInfo {
+    return { enabled: true, host: '127.0.0.1', port: 1935 };
   }
   ready(): { ready: boolean; reason?: string } {
     return this.readiness;

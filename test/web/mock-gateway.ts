@@ -140,6 +140,7 @@ export class MockGateway implements AsyncDisposable {
     const reply = (value: unknown, status = 200): void => send(response, status, JSON.stringify(value));
     if (kind === 'session') return reply(this.session);
     if (kind === 'models') return reply(this.models);
+    if (kind === 'rtmp') return reply({ enabled: true, host: '0.0.0.0', port: 1935 });
     if (kind === 'login') {
       this.session = { auth: true, user: { name: body.user, role: 'admin' } };
       return reply(this.session);
@@ -150,6 +151,7 @@ export class MockGateway implements AsyncDisposable {
     }
     if (method === 'POST') {
       const created = status(String(body.name), { state: 'connecting', cause: 'connecting to the camera' });
+      this.settings.set(created.name, body);
       this.put(created);
       return reply(created, 201);
     }

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { after, before, beforeEach, test } from 'node:test';
+import { complaintsOf } from '../support/accessibility.ts';
 import { status } from './mock-gateway.ts';
 import { type OpenedPage, openedPage } from './opened-page.ts';
 
@@ -85,6 +86,84 @@ test('adding: problems stand beside their field, then the camera is on the wall'
   await page.keyboard.press('Enter');
   await dialog.waitFor({ state: 'detached' });
   await page.getByRole('link', { name: 'porch' }).waitFor();
+  await page.close();
+});
+
+test('a camera that pushes gets a key, which is shown once with where to push', limit, async () => {
+  const { gateway } = site;
+  const { page, complaints } = await site.open('/');
+  await page.keyboard.press('n');
+  await page.getByLabel('Name').fill('porch');
+  await page.getByRole('radio', { name: 'It pushes RTMP' }).check();
+  assert.equal(await page.getByLabel('Camera address').isVisible(), false);
+  const first = await page.getByLabel('Stream key').inputValue();
+  await page.getByRole('button', { name: 'New key' }).click();
+  const key = await page.getByLabel('Stream key').inputValue();
+  assert.notEqual(key, first);
+  await page.keyboard.press('Escape');
+  await page.getByRole('dialog').waitFor({ state: 'detached' });
+
+  await page.keyboard.press('n');
+  await page.getByLabel('Name').fill('porch');
+  await page.getByRole('radio', { name: 'It pushes RTMP' }).check();
+  await page.getByLabel('Stream key').fill('a secret');
+  await page.getByRole('button', { name: 'Add camera' }).last().click();
+  const guide = page.getByRole('dialog', { name: 'porch added.' });
+  await guide.getByText('rtmp://127.0.0.1:1935/live/porch?key=a%20secret').waitFor();
+  await guide.getByText('porch?key=a%20secret', { exact: true }).waitFor();
+  assert.deepEqual(gateway.settings.get('porch'), {
+    name: 'porch',
+    source: 'push',
+    key: 'a secret',
+    onDemand: false,
+  });
+  assert.deepEqual(await complaintsOf(page), []);
+  await page.context().grantPermissions(['clipboard-read', 'clipboard-write']);
+  await guide.getByRole('button', { name: 'Copy: Whole address' }).click();
+  await guide.getByText('Copied.').waitFor();
+  const copied = await page.evaluate(() => navigator.clipboard.readText());
+  assert.equal(copied, 'rtmp://127.0.0.1:1935/live/porch?key=a%20secret');
+  await guide.getByRole('button', { name: 'Done' }).click();
+
+  // Beside the other settings a key that is set stays as it is, unseen.
+  gateway.streams.set('porch', status('porch', { source: 'push' }));
+  gateway.settings.set('porch', { source: 'push', key: '***' });
+  await page.reload();
+  await page.getByRole('button', { name: 'Edit porch' }).click();
+  const dialog = page.getByRole('dialog', { name: 'Edit porch' });
+  await dialog.getByText('Pushed to rtmp://127.0.0.1:1935/live/porch?key=…').waitFor();
+  assert.equal(await dialog.getByLabel('Stream key').inputValue(), '');
+  await dialog.getByLabel('Connect only while').check();
+  await dialog.getByRole('button', { name: 'Save' }).click();
+  await dialog.waitFor({ state: 'detached' });
+  const patches = () => gateway.requests.filter((line) => line.startsWith('PATCH /api/v1/streams/porch'));
+  assert.deepEqual(patches(), ['PATCH /api/v1/streams/porch {"onDemand":true}']);
+
+  await page.getByRole('button', { name: 'Edit porch' }).click();
+  await dialog.getByRole('button', { name: 'Save' }).and(page.locator(':enabled')).waitFor();
+  await dialog.getByLabel('Stream key').fill('another');
+  await dialog.getByRole('button', { name: 'Save' }).click();
+  await page
+    .getByRole('dialog', { name: 'porch saved.' })
+    .getByText('porch?key=another', { exact: true })
+    .waitFor();
+  assert.equal(patches().at(-1), 'PATCH /api/v1/streams/porch {"key":"another"}');
+  assert.deepEqual(complaints, []);
+  await page.close();
+});
+
+test('an address whose hidden password is left in it is not sent', limit, async () => {
+  const { gateway } = site;
+  gateway.streams.set('yard', status('yard'));
+  const { page } = await site.open('/');
+  await page.getByRole('button', { name: 'Edit yard' }).click();
+  const dialog = page.getByRole('dialog', { name: 'Edit yard' });
+  await dialog.getByRole('button', { name: 'Save' }).and(page.locator(':enabled')).waitFor();
+  await dialog.getByLabel('Camera address').fill('rtsp://***@192.168.1.21/yard');
+  const from = gateway.requests.length;
+  await dialog.getByRole('button', { name: 'Save' }).click();
+  await dialog.getByText('*** stands for what is hidden: type the whole address again.').waitFor();
+  assert.ok(!gateway.requests.slice(from).some((line) => line.startsWith('PATCH')));
   await page.close();
 });
 

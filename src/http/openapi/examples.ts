@@ -1,6 +1,13 @@
 import type { z } from 'zod';
 import type { jobListSchema, jobSchema, requestSchema } from '../restore/schemas.ts';
-import type { modelSchema, newStreamSchema, problemSchema, sessionSchema, statusSchema } from '../schemas.ts';
+import type {
+  modelSchema,
+  newStreamSchema,
+  problemSchema,
+  rtmpSchema,
+  sessionSchema,
+  statusSchema,
+} from '../schemas.ts';
 
 export const stream: z.input<typeof statusSchema> = {
   name: 'gate',
@@ -40,6 +47,8 @@ export const model: z.input<typeof modelSchema> = {
   version: '1.0.0',
   window: { past: 1, future: 0 },
 };
+
+export const rtmp: z.input<typeof rtmpSchema> = { enabled: true, host: '0.0.0.0', port: 1935 };
 
 export const session: z.input<typeof sessionSchema> = {
   auth: true,

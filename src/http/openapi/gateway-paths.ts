@@ -69,6 +69,13 @@ export const GATEWAY_PATHS: Paths = {
       answers: { 200: json('All of them', list('Model')) },
     },
   },
+  '/api/v1/rtmp': {
+    get: {
+      tag: 'gateway',
+      summary: 'Where RTMP pushes are taken',
+      answers: { 200: json('Address and port', ref('Rtmp')) },
+    },
+  },
   '/api/v1/time': {
     get: {
       tag: 'gateway',

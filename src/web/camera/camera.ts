@@ -49,7 +49,7 @@ export function cameraView(context: Context, name: string): View {
       'div',
       { class: 'camera-main' },
       stage.element,
-      h('div', { class: 'under' }, ...facts.elements, linksPanel(context, name)),
+      h('div', { class: 'under' }, ...facts.elements, linksPanel(name)),
     ),
     h('aside', { class: 'side', 'aria-label': 'Settings and latency' }, controls.element, latency.element),
   );

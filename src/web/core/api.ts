@@ -1,4 +1,4 @@
-import type { ModelInfo } from '../../contracts/control.ts';
+import type { ModelInfo, RtmpInfo } from '../../contracts/control.ts';
 import type { ErrorCode } from '../../contracts/errors.ts';
 import type { JobLimits, JobSettings, JobStatus } from '../../contracts/jobs.ts';
 import type { StreamStatus } from '../../contracts/stream.ts';
@@ -8,6 +8,8 @@ export interface CameraSettings {
   source: string;
   transport: 'auto' | 'tcp' | 'udp';
   onDemand: boolean;
+  /** What a publisher must know; `***` for one that is set. */
+  key: string;
   model: string;
   strength: number;
   smoothing: number;
@@ -113,6 +115,7 @@ export const api = {
   update: (name: string, patch: Partial<CameraSettings>) => json<StreamStatus>('PATCH', at(name), patch),
   remove: (name: string) => json<void>('DELETE', at(name)),
   models: () => json<ModelInfo[]>('GET', '/api/v1/models'),
+  rtmp: () => json<RtmpInfo>('GET', '/api/v1/rtmp'),
   jobs: () => json<{ jobs: JobStatus[]; limits: JobLimits }>('GET', '/restore/jobs'),
   job: (id: string) => json<JobStatus>('GET', jobAt(id)),
   restore: (file: JobRequest) => json<JobStatus>('POST', '/restore/video', file),

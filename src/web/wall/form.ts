@@ -1,37 +1,49 @@
 import { ApiError, api, type CameraSettings } from '../core/api.ts';
 import type { Context } from '../core/context.ts';
+import { segmented } from '../core/controls.ts';
 import { h, setText, uid } from '../core/dom.ts';
 import { icon } from '../core/icons.ts';
+import { newKey, pushAddress, pushGuide } from './push.ts';
 
-const FIELDS = ['name', 'source', 'transport', 'onDemand'] as const;
+const FIELDS = ['name', 'source', 'key', 'transport', 'onDemand'] as const;
 type Field = (typeof FIELDS)[number];
 
 /** Which field a problem is about, from its code or from the `field: ` its sentence begins with. */
 export function fieldOf(problem: ApiError): { field: Field | undefined; message: string } {
   const { code, message } = problem;
-  const said = /^(?:[\w-]+\.)*(name|source|transport|onDemand): (.+)$/s.exec(message);
+  const said = /^(?:[\w-]+\.)*(name|source|key|transport|onDemand): (.+)$/s.exec(message);
   if (said) return { field: said[1] as Field, message: said[2] ?? message };
   if (code === 'CLEARWAY_STREAM_EXISTS') return { field: 'name', message };
   if (code === 'CLEARWAY_URL_REFUSED' || code.startsWith('CLEARWAY_SOURCE_'))
     return { field: 'source', message };
+  // Beyond this host RTMP is only taken with a key.
+  if (code === 'CLEARWAY_BIND_REFUSED') return { field: 'key', message };
   return { field: undefined, message };
 }
 
-function row(label: string, input: HTMLElement, hint: string): { element: HTMLElement; error: HTMLElement } {
+interface Row {
+  element: HTMLElement;
+  hint: HTMLElement;
+  error: HTMLElement;
+}
+
+function row(label: string, input: HTMLElement, says: string, beside?: HTMLElement): Row {
   const [id, hintId, errorId] = [uid('field'), uid('hint'), uid('error')];
   input.id = id;
   input.setAttribute('aria-describedby', `${hintId} ${errorId}`);
   const error = h('p', { class: 'field-error', id: errorId, role: 'alert' });
   const check = input.getAttribute('type') === 'checkbox';
   const name = h('label', { for: id }, label);
+  const hint = h('p', { class: 'hint', id: hintId }, says);
+  const filled = beside ? h('div', { class: 'beside' }, input, beside) : input;
   const element = h(
     'div',
     { class: check ? 'field check' : 'field' },
-    ...(check ? [input, name] : [name, input]),
-    h('p', { class: 'hint', id: hintId }, hint),
+    ...(check ? [input, name] : [name, filled]),
+    hint,
     error,
   );
-  return { element, error };
+  return { element, hint, error };
 }
 
 /** The dialog that adds a camera, or edits and removes the one named `editing`. */
@@ -48,13 +60,19 @@ export function openCameraForm(context: Context, editing?: string): void {
     h('option', { value: 'udp' }, 'UDP'),
   );
   const onDemand = h('input', { type: 'checkbox' });
+  const key = h('input', { maxlength: 256, autocomplete: 'off', spellcheck: 'false' });
+  const another = h('button', { class: 'button', type: 'button' }, 'New key');
+  another.addEventListener('click', () => {
+    key.value = newKey();
+  });
   const sourceHint =
     editing === undefined
-      ? 'rtsp, rtsps, rtmp, rtmps, srt, http or https. Write push to receive RTMP at /live/<name>.'
+      ? 'rtsp, rtsps, rtmp, rtmps, srt, http or https.'
       : 'Passwords are hidden here. To change one, type the whole address again.';
   const rows = {
     name: row('Name', name, 'Letters, digits, - and _. It becomes part of the addresses.'),
     source: row('Camera address', source, sourceHint),
+    key: row('Stream key', key, 'Whoever pushes must know it. Where to push comes next.', another),
     transport: row('RTSP transport', transport, 'Automatic tries TCP first, then UDP.'),
     onDemand: row(
       'Connect only while somebody watches',
@@ -62,6 +80,24 @@ export function openCameraForm(context: Context, editing?: string): void {
       'Saves camera and network; the first picture takes longer.',
     ),
   };
+  let before: Partial<CameraSettings> = {};
+  let pushed = false;
+  const ways = segmented(
+    'How the picture comes',
+    [
+      ['pull', 'Clearway connects'],
+      ['push', 'It pushes RTMP'],
+    ],
+    (way) => show(way === 'push'),
+  );
+  const show = (push: boolean): void => {
+    pushed = push;
+    ways.show(push ? 'push' : 'pull');
+    for (const { element } of [rows.source, rows.transport]) element.hidden = push;
+    rows.key.element.hidden = !push;
+    if (push && before.source !== 'push' && key.value === '') key.value = newKey();
+  };
+  show(false);
   const failed = h('p', { class: 'form-error', role: 'alert' });
   const save = h(
     'button',
@@ -70,13 +106,15 @@ export function openCameraForm(context: Context, editing?: string): void {
   );
   const cancel = h('button', { class: 'button', type: 'button', onclick: () => dialog.close() }, 'Cancel');
   const remove = h('button', { class: 'button danger', type: 'button' }, icon('trash'), 'Remove');
-  const title = uid('title');
+  const heading = h('h2', { id: uid('title') }, editing === undefined ? 'Add camera' : `Edit ${editing}`);
   const form = h(
     'form',
     { novalidate: true },
-    h('h2', { id: title }, editing === undefined ? 'Add camera' : `Edit ${editing}`),
+    heading,
     editing === undefined && rows.name.element,
+    h('div', { class: 'field' }, h('span', { class: 'label' }, 'How the picture comes'), ways.element),
     rows.source.element,
+    rows.key.element,
     rows.transport.element,
     rows.onDemand.element,
     failed,
@@ -89,23 +127,28 @@ export function openCameraForm(context: Context, editing?: string): void {
       save,
     ),
   );
-  const dialog = h('dialog', { class: 'sheet', 'aria-labelledby': title }, form);
+  const dialog = h('dialog', { class: 'sheet', 'aria-labelledby': heading.id }, form);
   dialog.addEventListener('close', () => dialog.remove());
 
-  let before: Partial<CameraSettings> = {};
   if (editing !== undefined) {
     const fill = (settings: Partial<CameraSettings>): void => {
       before = { source: '', transport: 'auto', onDemand: false, ...settings };
-      source.value = before.source ?? '';
+      const push = before.source === 'push';
+      source.value = push ? '' : (before.source ?? '');
+      key.placeholder = before.key === undefined ? 'none' : 'set, not shown';
+      show(push);
       transport.value = before.transport ?? 'auto';
       onDemand.checked = before.onDemand ?? false;
     };
     const known = context.store.get(editing);
     fill({ source: known?.source ?? '', transport: 'auto', onDemand: known?.onDemand ?? false });
     save.disabled = true;
-    api
-      .stream(editing)
-      .then(({ settings }) => settings && fill(settings))
+    Promise.all([api.stream(editing), api.rtmp()])
+      .then(([{ settings }, rtmp]) => {
+        if (settings) fill(settings);
+        const { url } = pushAddress(rtmp, location.hostname, editing, '');
+        setText(rows.key.hint, `Pushed to ${url}?key=… A new key must go to the camera or encoder, too.`);
+      })
       .catch((error: unknown) => setText(failed, String(error instanceof ApiError ? error.message : error)))
       .finally(() => {
         save.disabled = false;
@@ -115,9 +158,9 @@ export function openCameraForm(context: Context, editing?: string): void {
   const clear = (): void => {
     setText(failed, '');
     for (const field of FIELDS) setText(rows[field].error, '');
-    for (const input of [name, source, transport, onDemand]) input.removeAttribute('aria-invalid');
+    for (const input of Object.values(inputs)) input.removeAttribute('aria-invalid');
   };
-  const inputs: Record<Field, HTMLElement> = { name, source, transport, onDemand };
+  const inputs: Record<Field, HTMLElement> = { name, source, key, transport, onDemand };
   const blame = (field: Field, message: string): void => {
     setText(rows[field].error, message);
     inputs[field].setAttribute('aria-invalid', 'true');
@@ -126,35 +169,58 @@ export function openCameraForm(context: Context, editing?: string): void {
   const explain = (error: unknown): void => {
     const problem = error instanceof ApiError ? error : new ApiError(0, 'UNREACHABLE', String(error));
     const { field, message } = fieldOf(problem);
-    if (field === undefined || (field === 'name' && editing !== undefined)) setText(failed, message);
+    const unseen = field === undefined || rows[field].element.hidden || !rows[field].element.isConnected;
+    if (unseen) setText(failed, message);
     else blame(field, message);
     if (problem.status === 401) context.recheckSession();
+  };
+
+  const showGuide = (said: string, guide: HTMLElement): void => {
+    const done = h('button', { class: 'button primary', type: 'button' }, 'Done');
+    done.addEventListener('click', () => dialog.close());
+    setText(heading, said);
+    dialog.replaceChildren(
+      heading,
+      guide,
+      h('div', { class: 'dialog-actions' }, h('span', { class: 'gap' }), done),
+    );
+    done.focus();
   };
 
   form.addEventListener('submit', async (event) => {
     event.preventDefault();
     clear();
-    const wanted = {
-      source: source.value.trim(),
-      transport: transport.value as CameraSettings['transport'],
+    const called = editing ?? name.value.trim();
+    const secret = pushed ? key.value.trim() : '';
+    const wanted: Partial<CameraSettings> & { source: string } = {
+      source: pushed ? 'push' : source.value.trim(),
       onDemand: onDemand.checked,
+      ...(pushed ? {} : { transport: transport.value as CameraSettings['transport'] }),
+      ...(secret === '' ? {} : { key: secret }),
     };
     if (wanted.source === '') return blame('source', 'Where is the camera?');
-    if (editing === undefined && !/^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$/.test(name.value.trim())) {
+    if (wanted.source !== before.source && wanted.source.includes('***')) {
+      return blame('source', '*** stands for what is hidden: type the whole address again.');
+    }
+    if (editing === undefined && !/^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$/.test(called)) {
       return blame('name', 'Use 1 to 64 letters, digits, - or _, starting with a letter or digit.');
     }
     save.disabled = true;
     try {
+      // Asked first: once the camera is there, the key must be shown.
+      const rtmp = secret === '' ? undefined : await api.rtmp();
       if (editing === undefined) {
-        context.store.put(await api.create({ name: name.value.trim(), ...wanted }));
+        context.store.put(await api.create({ name: called, ...wanted }));
       } else {
         const changed = Object.entries(wanted).filter(
-          ([key, value]) => before[key as keyof typeof wanted] !== value,
+          ([setting, value]) => before[setting as keyof CameraSettings] !== value,
         );
         if (changed.length > 0) context.store.put(await api.update(editing, Object.fromEntries(changed)));
       }
+      const said = editing === undefined ? `${called} added.` : `${called} saved.`;
+      if (rtmp) return showGuide(said, pushGuide(rtmp, called, secret));
       dialog.close();
-      context.toast(editing === undefined ? `${name.value.trim()} added.` : `${editing} saved.`);
+      context.toast(said);
     } catch (error) {
       explain(error);
     } finally {
@@ -188,5 +254,5 @@ export function openCameraForm(context: Context, editing?: string): void {
 
   document.body.append(dialog);
   dialog.showModal();
-  (editing === undefined ? name : source).focus();
+  (editing === undefined ? name : pushed ? key : source).focus();
 }

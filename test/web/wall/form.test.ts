@@ -11,6 +11,7 @@ test('a validation sentence goes to the field it begins with', () => {
 test('codes that can only mean one field go there', () => {
   assert.equal(fieldOf(new ApiError(409, 'CLEARWAY_STREAM_EXISTS', 'There is one.')).field, 'name');
   assert.equal(fieldOf(new ApiError(400, 'CLEARWAY_URL_REFUSED', 'Not to that address.')).field, 'source');
+  assert.equal(fieldOf(new ApiError(400, 'CLEARWAY_BIND_REFUSED', 'Without a key?')).field, 'key');
 });
 
 test('anything else is about the form', () => {
