@@ -7,6 +7,7 @@ import { type FfmpegChild, spawnFfmpeg } from '../ffmpeg-child.ts';
 import { readLines } from '../lines.ts';
 import { FILE_ONLY, fileUrl } from './opening.ts';
 import type { VideoProbe } from './probe.ts';
+import { HANGS_AFTER, Watchdog } from './watchdog.ts';
 
 /** Threads that decode: each holds a picture. */
 const THREADS = '4';
@@ -43,12 +44,17 @@ export class FileDecoder implements AsyncDisposable {
   private readonly options: FileDecoderOptions;
   /** PTS of the pictures that are not read yet. */
   private readonly announced: (number | undefined)[] = [];
+  /** Whether any picture was announced. */
+  private announces = false;
   private wake: () => void = () => {};
   private last: number | undefined;
   /** Ticks from one picture to the next, lately. */
   private step: number;
   private failed = false;
-  private stopped = false;
+  /** No more pictures will be announced. */
+  private silent = false;
+  private readonly watchdog: Watchdog;
+  private hung = false;
 
   constructor(path: string, probe: VideoProbe, options: FileDecoderOptions) {
     this.options = options;
@@ -58,25 +64,34 @@ export class FileDecoder implements AsyncDisposable {
     yieldPriority(this.child);
     readLines(this.child.stderr, (line) => {
       for (const event of parseLogLine(line)) {
-        if (event.t === 'frame') this.announced.push(event.pts);
+        if (event.t !== 'frame') continue;
+        this.announced.push(event.pts);
+        this.announces = true;
       }
       this.failed ||= /\[(error|fatal|panic)\]/.test(line);
       this.wake();
     });
-    void this.child.closed.then(() => {
-      this.stopped = true;
+    // Whoever reads is told.
+    this.child.pipes[0]!.on('error', () => {});
+    this.watchdog = new Watchdog(this.child.pid, () => this.giveUp());
+    void this.child.closed.then(() => this.watchdog.stop());
+    // The child closes only once its pictures are read, too.
+    this.child.stderr.once('close', () => {
+      this.silent = true;
       this.wake();
     });
   }
 
   /**
    * The pictures in order of display. Ends where the file does, or where it cannot be read any further. Throws
-   * CLEARWAY_FFMPEG_MISSING, or CLEARWAY_SOURCE_ENDED (retryable) when the child was killed.
+   * CLEARWAY_FFMPEG_MISSING, also when it does not say when pictures are shown, CLEARWAY_SOURCE_ENDED (retryable) when
+   * the child was killed, or CLEARWAY_SOURCE_STALLED (retryable) when it hangs.
    */
   async *pictures(): AsyncGenerator<FilePicture, void, void> {
     const bytes = (this.options.width * this.options.height * 3) / 2;
     let data: ArrayBuffer | undefined;
     let filled = 0;
+    this.watchdog.waiting = true;
     for await (const chunk of this.child.pipes[0] as AsyncIterable<Buffer>) {
       for (let at = 0; at < chunk.length; ) {
         data ??= this.options.allocate();
@@ -85,7 +100,10 @@ export class FileDecoder implements AsyncDisposable {
         at += part.length;
         filled += part.length;
         if (filled < bytes) continue;
-        yield { data, pts: await this.nextPts() };
+        const picture = { data, pts: await this.nextPts() };
+        this.watchdog.waiting = false;
+        yield picture;
+        this.watchdog.waiting = true;
         data = undefined;
         filled = 0;
       }
@@ -118,13 +136,22 @@ export class FileDecoder implements AsyncDisposable {
     await this.stop();
   }
 
+  private giveUp(): void {
+    this.hung = true;
+    this.wake();
+    this.child.pipes[0]!.destroy(stalled());
+  }
+
   /** The log line of a picture may be read after the picture. */
   private async nextPts(): Promise<number> {
-    while (this.announced.length === 0 && !this.stopped) {
+    while (this.announced.length === 0 && !this.silent && !this.hung) {
       await new Promise<void>((resolve) => {
         this.wake = resolve;
       });
     }
+    // One whose line was lost gets a time all the same.
+    if (!this.announces) throw unannounced();
+    if (this.hung) throw stalled();
     const announced = this.announced.shift();
     const { last } = this;
     const earliest = last === undefined ? Number.NEGATIVE_INFINITY : last + 1;
@@ -134,6 +161,21 @@ export class FileDecoder implements AsyncDisposable {
     this.last = pts;
     return pts;
   }
+}
+
+function stalled(): ClearwayError {
+  return new ClearwayError(
+    'CLEARWAY_SOURCE_STALLED',
+    `The decoder of the file did nothing for ${HANGS_AFTER} s: look whether the disk that holds the file answers; if it does, this ffmpeg hangs on the file.`,
+    { retryable: true },
+  );
+}
+
+function unannounced(): ClearwayError {
+  return new ClearwayError(
+    'CLEARWAY_FFMPEG_MISSING',
+    'This ffmpeg does not say when the pictures of the file are shown: install a release, 5.1 or later, or set FFMPEG_PATH.',
+  );
 }
 
 function decoderArguments(
