@@ -139,7 +139,7 @@ export interface StreamReport {
 
 /** restorer -> gateway */
 export type RestorerEvent =
-  /** A provider is about to be opened: if this is the last that is heard, it took the restorer down. */
+  /** A provider is about to be opened: if the restorer dies before `opened` and had no streams, this took it down. */
   | { t: 'trying'; provider: ProviderStatus['provider'] }
   /** Its models are open, and its hardware was tried. */
   | ({ t: 'opened' } & RestorerFacts)

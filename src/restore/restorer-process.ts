@@ -18,6 +18,8 @@ import { RunningCost } from './running-cost.ts';
 export interface RestorerOptions extends InferenceOptions, HardwareOptions {
   /** What an earlier restorer of this host found: taken to be still so until the models are open. */
   known?: RestorerFacts;
+  /** Take streams only once the models are open, so that nothing but a provider can end this process before. */
+  alone?: boolean;
   log: { level: string; format: 'auto' | 'json' | 'pretty' };
 }
 
@@ -84,7 +86,8 @@ const files = finding.then(async ({ facts: accelerator }) => {
 });
 
 /** The picture does not wait for the models where it is known what they will be able to do. */
-const { facts, encoder } = options.known ? { facts: options.known, encoder: undefined } : await finding;
+const early = options.alone ? undefined : options.known;
+const { facts, encoder } = early ? { facts: early, encoder: undefined } : await finding;
 const host: PipelineHost = {
   inference,
   facts,
@@ -182,4 +185,4 @@ setInterval(() => {
 // By itself Node writes it at an exit in order.
 flushCompileCache();
 send({ t: 'ready' });
-if (options.known) learn(await finding);
+if (early) learn(await finding);

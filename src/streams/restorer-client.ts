@@ -44,6 +44,12 @@ export class RestorerClient extends EventEmitter<RestorerEvents> {
   private found: RestorerFacts | undefined;
   private takesCommands = false;
   private opened = false;
+  /** It was given a stream, which it decodes and encodes. */
+  private streaming = false;
+  /** It was ended because it gave no sign of life. */
+  private silent = false;
+  /** The last died while it opened its models and had streams: the next opens them first. */
+  private openAlone = false;
   /** The provider last heard of: opened, or about to be. */
   private provider: ProviderStatus['provider'] | undefined;
   private readonly deaths = new Deaths();
@@ -74,6 +80,7 @@ export class RestorerClient extends EventEmitter<RestorerEvents> {
 
   start(): void {
     this.startedAt = performance.now();
+    this.streaming = this.silent = false;
     const child = fork(
       new URL('../restore/restorer-process.ts', import.meta.url),
       [JSON.stringify({ ...this.options, ...this.learnt() })],
@@ -96,7 +103,9 @@ export class RestorerClient extends EventEmitter<RestorerEvents> {
 
   /** Sends a command; lost when the restorer is down, since everything is told again once it is ready. */
   send(command: RestorerCommand | FileCommand): void {
-    if (this.takesCommands && this.child?.connected) this.child.send(command);
+    if (!this.takesCommands || !this.child?.connected) return;
+    this.streaming ||= command.t === 'start';
+    this.child.send(command);
   }
 
   async close(): Promise<void> {
@@ -125,7 +134,10 @@ export class RestorerClient extends EventEmitter<RestorerEvents> {
       return;
     }
     if (this.closing) return;
-    if (event.t === 'opened') this.opened = true;
+    if (event.t === 'opened') {
+      this.opened = true;
+      this.openAlone = false;
+    }
     // A driver that hangs while the models are opened leaves the rest of the process alive.
     if (this.opened) this.expectLife(SILENT);
     else if (event.t === 'trying') this.expectLife(SILENT_AT_START);
@@ -157,6 +169,7 @@ export class RestorerClient extends EventEmitter<RestorerEvents> {
     const avoidEncoders = this.encoderDeaths.avoid(performance.now());
     return {
       ...(this.found && { known: this.found }),
+      ...(this.openAlone && { alone: true }),
       ...(avoid.length > 0 && { avoid }),
       ...(avoidEncoders.length > 0 && { avoidEncoders }),
     };
@@ -178,6 +191,7 @@ export class RestorerClient extends EventEmitter<RestorerEvents> {
     clearTimeout(this.watchdog);
     this.watchdog = setTimeout(() => {
       this.logger.error({ pid: this.pid }, 'the restorer gives no sign of life; restarting it');
+      this.silent = true;
       this.child?.kill('SIGKILL');
     }, within);
   }
@@ -195,7 +209,9 @@ export class RestorerClient extends EventEmitter<RestorerEvents> {
       this.start();
       return;
     }
-    this.blame(encoder, !opened, cause);
+    // An encoder of a stream's may have crashed as well as the provider; one that hangs does not end like this.
+    this.openAlone = !opened && this.provider !== 'cpu' && this.streaming && !this.silent;
+    if (!this.openAlone) this.blame(encoder, !opened, cause);
     this.provider = undefined;
     if (performance.now() - this.startedAt > SOUND) this.restartAfter = 0;
     this.restarts++;

@@ -129,3 +129,38 @@ test('a restorer that fell back from a lost GPU goes back to it once it works ag
   startStream(restorer);
   await restoredOn(restorer, 'cuda');
 });
+
+test('a crash while the GPU is opened beside a stream blames nothing: the next opens it first', async (t) => {
+  setGpu('works');
+  const restorer = new RestorerClient(OPTIONS, silentLogger);
+  t.after(() => restorer.close());
+  restorer.start();
+  assert.equal((await nextOpened(restorer)).provider, 'cuda');
+
+  /** Kills the restorer; resolves when the next takes streams, with what is true of it then. */
+  async function restarted(): Promise<{ opened: boolean }> {
+    let opened = false;
+    const note = () => {
+      opened = true;
+    };
+    process.kill(restorer.pid!, 'SIGSEGV');
+    await once(restorer, 'down');
+    restorer.once('opened', note);
+    await once(restorer, 'ready');
+    restorer.off('opened', note);
+    return { opened };
+  }
+  // As x264 would with a stream that the restarted one was given before its models are open.
+  assert.deepEqual(await restarted(), { opened: false });
+  startStream(restorer);
+  assert.deepEqual(await restarted(), { opened: true });
+  assert.equal(restorer.ready?.provider, 'cuda', 'it is tried again');
+
+  // A GPU that is the cause is found out then.
+  assert.deepEqual(await restarted(), { opened: false });
+  startStream(restorer);
+  setGpu('deadly');
+  do startStream(restorer);
+  while ((await nextOpened(restorer)).provider === 'cuda');
+  assert.equal(restorer.ready?.provider, 'cpu');
+});
