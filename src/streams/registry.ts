@@ -47,14 +47,17 @@ export class StreamRegistry extends EventEmitter<RegistryEvents> implements Stre
     restorer.on('event', (event) => this.route(event));
     for (const { device } of restorer.members) {
       metrics.restorerUp.set({ device: String(device) }, 0);
+      metrics.restorerModelsOpen.set({ device: String(device) }, 0);
       metrics.restorerRestarts.inc({ device: String(device) }, 0);
     }
     restorer.on('ready', (_facts, device, concerns) => {
       metrics.restorerUp.set({ device: String(device) }, 1);
       for (const stream of this.streams.values()) if (concerns(stream.name)) stream.restorerReady();
     });
+    restorer.on('opened', (device) => metrics.restorerModelsOpen.set({ device: String(device) }, 1));
     restorer.on('down', (cause, device, streams) => {
       metrics.restorerUp.set({ device: String(device) }, 0);
+      metrics.restorerModelsOpen.set({ device: String(device) }, 0);
       metrics.restorerRestarts.inc({ device: String(device) });
       for (const name of streams) this.streams.get(name)?.restorerDown(cause);
       this.resume(streams);
@@ -62,6 +65,7 @@ export class StreamRegistry extends EventEmitter<RegistryEvents> implements Stre
     restorer.on('move', (name, cause) => this.streams.get(name)?.restorerChanged(cause));
     restorer.on('retired', (device, streams) => {
       metrics.restorerUp.remove({ device: String(device) });
+      metrics.restorerModelsOpen.remove({ device: String(device) });
       metrics.restorerRestarts.remove({ device: String(device) });
       this.resume(streams);
     });

@@ -21,6 +21,8 @@ interface PoolEvents {
   event: [event: Exclude<RestorerEvent, { t: 'trying' | 'opened' | 'ready' | 'alive' }>];
   /** A restorer answers (again). It concerns the streams placed on it and those that are on none. */
   ready: [facts: RestorerFacts, device: number, concerns: (stream: string) => boolean];
+  /** A restorer's models are open: its streams are restored from now on. */
+  opened: [device: number];
   /** A restorer died; the streams it had are on none now. */
   down: [cause: string, device: number, streams: string[]];
   /** A stream was stopped in its restorer and placed on another, where it is to be started. */
@@ -148,6 +150,7 @@ export class RestorerPool extends EventEmitter<PoolEvents> {
     });
     client.on('opened', (facts) => {
       if (this.isDouble(seat, facts)) this.retire(seat, facts);
+      else this.emit('opened', device);
     });
     client.on('ready', (facts) => {
       seat.starting = false;

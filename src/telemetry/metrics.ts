@@ -114,7 +114,12 @@ export class Metrics {
   );
   readonly restorerUp = this.gauge(
     'restorer_up',
-    '1 while the restorer process answers, by the number of its accelerator',
+    '1 while the restorer process takes streams, by the number of its accelerator',
+    ['device'],
+  );
+  readonly restorerModelsOpen = this.gauge(
+    'restorer_models_open',
+    '1 while the models are open: before, a restarted restorer passes frames through; by the number of its accelerator',
     ['device'],
   );
   readonly acceleratorUtilization = this.gauge(

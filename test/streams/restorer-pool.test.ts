@@ -1,13 +1,16 @@
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
 import { appendFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import type { StreamConfigInput } from '../../src/config/schema.ts';
 import type { StreamReport } from '../../src/contracts/restorer.ts';
 import { Occupancy } from '../../src/streams/placement.ts';
+import { StreamRegistry } from '../../src/streams/registry.ts';
 import { RestorerClient } from '../../src/streams/restorer-client.ts';
 import { RestorerPool } from '../../src/streams/restorer-pool.ts';
 import { silentLogger } from '../../src/telemetry/log.ts';
+import { Metrics } from '../../src/telemetry/metrics.ts';
 import { type RunningGateway, startGateway } from '../support/gateway.ts';
 import { descendants } from '../support/processes.ts';
 
@@ -83,6 +86,44 @@ test('streams are spread over the restorers; one that dies gives its streams to 
   await appendFile(gateway.configPath, `  c: ${JSON.stringify(CAMERA)}\n`);
   await gateway.logged(({ stream, to }) => stream === 'c' && to === 'live');
   assert.deepEqual([...(await decoders(gateway)).values()].toSorted(), [1, 2]);
+});
+
+test('a restarted restorer is up once it takes streams, and its models are open later', {
+  timeout: 120_000,
+}, async () => {
+  const client = new RestorerClient({ ...RESTORER, log: { level: 'silent', format: 'json' } }, silentLogger);
+  const pool = new RestorerPool([{ device: 0, client }], { logger: silentLogger, retireDoubles: false });
+  const metrics = new Metrics();
+  new StreamRegistry({
+    restorer: pool,
+    logger: silentLogger,
+    metrics,
+    open: async () => undefined,
+    viewers: () => ({ webrtc: 0, hls: 0 }),
+  });
+  const gauges = async () => {
+    const both = await Promise.all([metrics.restorerUp.get(), metrics.restorerModelsOpen.get()]);
+    return both.map(({ values }) => values[0]!.value);
+  };
+  /** What the gauges say at the moment of an event. */
+  const at = async (event: 'ready' | 'opened' | 'down') => {
+    await once(pool, event);
+    return gauges();
+  };
+  assert.deepEqual(await gauges(), [0, 0]);
+  try {
+    pool.start();
+    assert.deepEqual(await at('ready'), [1, 1]);
+    process.kill(client.pid!, 'SIGKILL');
+    const events = [at('down'), at('ready'), at('opened')];
+    assert.deepEqual(await Promise.all(events), [
+      [0, 0],
+      [1, 0],
+      [1, 1],
+    ]);
+  } finally {
+    await pool.close();
+  }
 });
 
 test('restorers that cannot choose their accelerator are ended but for one', {
