@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { errorInfo } from '../contracts/errors.ts';
 import type { HardwareDecoder } from '../contracts/restorer.ts';
+import { parentDeathPrefix } from './ffmpeg-child.ts';
 
 /** ffmpeg's `-hwaccel` methods that hand pictures back to memory by themselves; Intel's GPUs come through VAAPI. */
 const METHODS = ['cuda', 'vaapi'] as const satisfies HardwareDecoder['method'][];
@@ -94,7 +95,8 @@ async function decode(path: string, clip: string, options: string[]): Promise<{ 
 }
 
 function ffmpeg(path: string, args: string[]): Promise<{ stdout: string; stderr: string }> {
-  return promisify(execFile)(path, ['-nostdin', '-hide_banner', ...args], {
+  const [file, ...rest] = [...parentDeathPrefix(), path, '-nostdin', '-hide_banner', ...args];
+  return promisify(execFile)(file!, rest, {
     timeout: WITHIN,
     killSignal: 'SIGKILL',
     maxBuffer: 16 << 20,

@@ -1,18 +1,21 @@
 import assert from 'node:assert/strict';
+import { execFileSync, spawn } from 'node:child_process';
 import { on, once } from 'node:events';
-import { chmod, cp, writeFile } from 'node:fs/promises';
+import { chmod, cp, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
+import { setImmediate as turn } from 'node:timers/promises';
 import { ffmpegPath } from '../../src/codec/ffmpeg.ts';
 import { saysSoftware, tryHardwareDecoders } from '../../src/codec/hardware-decoder.ts';
 import type { RestorerEvent, StreamReport } from '../../src/contracts/restorer.ts';
 import { RestorerClient } from '../../src/streams/restorer-client.ts';
 import { silentLogger } from '../../src/telemetry/log.ts';
 import { temporaryDirectory } from '../support/ffmpeg.ts';
+import { isRunning } from '../support/processes.ts';
 import { FIXTURE_MODELS } from '../support/restoring.ts';
 
 /** How an ffmpeg with a GPU answers `-hwaccel cuda`, by what is written in a file. */
-type State = 'works' | 'software' | 'refuses' | 'garbles';
+type State = 'works' | 'software' | 'refuses' | 'garbles' | 'hangs';
 
 const directory = await temporaryDirectory();
 after(() => directory[Symbol.asyncDispose]());
@@ -27,6 +30,7 @@ state=$(cat '${directory.path}/state')
 [[ " $* " == *' -hwaccels '* ]] && { echo 'Hardware acceleration methods:'; echo cuda; exit; }
 [[ " $* " == *' -hwaccel cuda '* ]] || exec '${real}' "$@"
 [ $state = refuses ] && { echo '[AVHWDeviceContext @ 0x1] [error] Device creation failed: -12.' >&2; exit 1; }
+[ $state = hangs ] && { echo $$ > '${directory.path}/pid'; exec sleep infinity; }
 args=()
 for arg; do
   case $arg in -hwaccel | -hwaccel_device) skip=1 ;; *) [ "$skip" ] || args+=("$arg"); skip= ;; esac
@@ -55,6 +59,26 @@ for (const [state, works, detail] of TRIALS) {
     assert.match(trials[0]!.detail, detail);
   });
 }
+
+test('a trial that hangs does not outlive the restorer that is killed meanwhile', {
+  skip: process.platform !== 'linux',
+}, async () => {
+  await setState('hangs');
+  const fifo = join(directory.path, 'pid');
+  execFileSync('mkfifo', [fifo]);
+  const code = `import { tryHardwareDecoders } from ${JSON.stringify(import.meta.resolve('../../src/codec/hardware-decoder.ts'))};
+    await tryHardwareDecoders(${JSON.stringify(fake)}, 0);`;
+  const parent = spawn(process.execPath, ['--input-type=module', '--eval', code], {
+    stdio: 'ignore',
+    // Its clip stays.
+    env: { ...process.env, TMPDIR: directory.path },
+  });
+  const trial = Number(await readFile(fifo, 'latin1'));
+  assert.ok(await isRunning(trial));
+  parent.kill('SIGKILL');
+  await once(parent, 'exit');
+  while (await isRunning(trial)) await turn();
+});
 
 test('what the filters get says who decoded', () => {
   const line = (format: string) =>
