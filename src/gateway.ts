@@ -132,6 +132,7 @@ class Parts {
     this.streams.on('removed', (name) => {
       this.updateDemoCamera(name, undefined);
       this.sourcesFromApi.delete(name);
+      this.guests.delete(name);
     });
     const publishing = { streams: this.streams, logger, metrics: this.metrics };
     this.webrtc = createWebRtcPublisher({
@@ -240,10 +241,10 @@ class Parts {
     });
     await rtmp.listen();
     rtmp.on('published', (name) => {
-      if (!this.streams.get(name) && this.store.current.rtmp.allowAny) {
-        this.guests.add(name);
-        this.addStream(name, this.store.resolveStream({ source: 'push' }));
-      } else this.streams.get(name)?.wake('a publisher came');
+      const stream = this.streams.get(name);
+      if (stream) return stream.wake('a publisher came');
+      this.guests.add(name);
+      this.addStream(name, this.store.resolveStream({ source: 'push' }));
     });
     rtmp.on('unpublished', (name) => {
       if (this.guests.delete(name)) this.streams.remove(name);
@@ -254,8 +255,10 @@ class Parts {
 
   private pushTarget(name: string): { key?: string | undefined } | undefined {
     const config = this.streams.config(name);
-    if (config?.source === 'push') return { key: config.key };
-    if (config?.source === 'demo') return { key: this.demoKey };
+    if (!config || this.guests.has(name))
+      return this.store.current.rtmp.allowAny ? { key: config?.key } : undefined;
+    if (config.source === 'push') return { key: config.key };
+    if (config.source === 'demo') return { key: this.demoKey };
     return undefined;
   }
 
@@ -318,6 +321,7 @@ class Parts {
       this.updateDemoCamera(name, next.streams[name]!);
     }
     this.updateDemo();
+    this.rtmp?.recheck();
     this.http?.reconfigure(next);
     if (diff.global.includes('log.level')) this.logger.level = next.log.level;
     const atRestart = diff.global.filter(

@@ -19,8 +19,8 @@ const DEAD_PUBLISHER = 3000;
 const PATIENCE = 10_000;
 
 export interface RtmpServerOptions {
-  config: Pick<Config['rtmp'], 'host' | 'port' | 'allowAny'>;
-  /** The configured stream of that name that takes a push, or undefined when there is none. */
+  config: Pick<Config['rtmp'], 'host' | 'port'>;
+  /** What a push of that name has to send as `?key=` now, if anything; undefined when no such push is taken. */
   lookup(name: string): { key?: string | undefined } | undefined;
   /** Counts what an address got wrong: wrong keys of a stream, and refusals of any kind, of which only some are logged. */
   attempts: { fail(ip: string, at?: string): void; wait(ip: string, at?: string): number };
@@ -35,8 +35,12 @@ interface RtmpEvents {
   unpublished: [name: string];
 }
 
+/** What a push says of itself in its URL. */
+type Key = string | string[] | undefined;
+
 interface Publisher {
   socket: Socket;
+  key: Key;
   heard: number;
 }
 
@@ -95,6 +99,19 @@ export class RtmpServer extends EventEmitter<RtmpEvents> {
     return this.publishers.has(name);
   }
 
+  /** Puts out each publisher that would not be let in any more: no such push is taken now, or one with another key. */
+  recheck(): void {
+    for (const [name, publisher] of this.publishers) {
+      const stream = this.options.lookup(name);
+      if (stream && opens(stream.key, publisher.key)) continue;
+      this.options.logger.info(
+        { stream: name },
+        'RTMP publisher put out: the configuration no longer lets it in',
+      );
+      this.unpublish(name, publisher);
+    }
+  }
+
   /** Where a decoder of this gateway plays what is pushed as `name`. */
   playUrl(name: string): string {
     return `${this.origin}/${APP}/${name}?token=${this.playToken}`;
@@ -132,7 +149,7 @@ export class RtmpServer extends EventEmitter<RtmpEvents> {
     const peer = socket.remoteAddress ?? '';
     const session = admitRtmpSession(socket, patience, {
       publish: (request) => this.refusePublish(request, peer),
-      published: (request) => this.publish(request.name, socket),
+      published: (request) => this.publish(request, socket),
       play: (request) => this.refusePlay(request, socket),
       refused: (what, reason) => {
         if (attempts.wait(peer) === 0)
@@ -145,14 +162,14 @@ export class RtmpServer extends EventEmitter<RtmpEvents> {
 
   /** Why this push is refused; undefined lets it in. */
   private refusePublish({ app, name, query }: RtmpRequest, peer: string): string | undefined {
-    const { attempts, config, lookup } = this.options;
+    const { attempts, lookup } = this.options;
     if (app !== APP) return `push to rtmp://host/${APP}/<name>, not to another application`;
     if (!streamName.safeParse(name).success) return 'what it is pushed as cannot be the name of a stream';
     const stream = lookup(name);
-    if (!stream && !config.allowAny) return `no stream ${name} is configured with \`source: push\``;
-    if (stream?.key !== undefined) {
+    if (!stream) return `no stream ${name} is configured with \`source: push\``;
+    if (stream.key !== undefined) {
       if (attempts.wait(peer, name) > 0) return `too many wrong keys for ${name}: wait a minute`;
-      if (!sameSecret(stream.key, query.key)) {
+      if (!opens(stream.key, query.key)) {
         attempts.fail(peer, name);
         return `wrong key for ${name}: push to /${APP}/${name}?key=...`;
       }
@@ -170,8 +187,8 @@ export class RtmpServer extends EventEmitter<RtmpEvents> {
     return 'streams are not played over RTMP: watch them by WebRTC or HLS';
   }
 
-  private publish(name: string, socket: Socket): void {
-    const publisher: Publisher = { socket, heard: performance.now() };
+  private publish({ name, query }: RtmpRequest, socket: Socket): void {
+    const publisher: Publisher = { socket, key: query.key, heard: performance.now() };
     this.publishers.set(name, publisher);
     socket.on('data', () => {
       publisher.heard = performance.now();
@@ -196,8 +213,13 @@ function isLocal({ remoteAddress, localAddress }: Socket): boolean {
   return remoteAddress === localAddress;
 }
 
+/** Whether a stream takes a push with this key. */
+function opens(wanted: string | undefined, given: Key): boolean {
+  return wanted === undefined || sameSecret(wanted, given);
+}
+
 /** Compares without telling by its duration how much of a guess was right. */
-function sameSecret(expected: string, given: string | string[] | undefined): boolean {
+function sameSecret(expected: string, given: Key): boolean {
   const digest = (text: string) => createHash('sha256').update(text).digest();
   return timingSafeEqual(digest(expected), digest(typeof given === 'string' ? given : ''));
 }

@@ -24,7 +24,7 @@ test('the demo camera pushes its degraded loop over RTMP, frame by frame that of
 
   const server = new RtmpServer({
     attempts: new Attempts(10, 60_000),
-    config: { host: '127.0.0.1', port: 0, allowAny: false },
+    config: { host: '127.0.0.1', port: 0 },
     lookup: (name) => (name === 'demo' ? { key: 'secret' } : undefined),
     logger: silentLogger,
   });

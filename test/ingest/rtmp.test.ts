@@ -14,17 +14,17 @@ import { pushRtmp } from '../support/rtmp-push.ts';
 const STREAMS: Record<string, { key?: string }> = { door: { key: 'let me in' }, yard: {} };
 
 async function startServer({
-  allowAny = false,
+  lookup = (name) => STREAMS[name],
   logger = silentLogger,
   ...options
 }: {
-  allowAny?: boolean;
+  lookup?: (name: string) => { key?: string } | undefined;
   logger?: Logger;
   patience?: number;
 } = {}): Promise<RtmpServer & AsyncDisposable> {
   const server = new RtmpServer({
-    config: { host: '127.0.0.1', port: 0, allowAny },
-    lookup: (name) => STREAMS[name],
+    config: { host: '127.0.0.1', port: 0 },
+    lookup,
     attempts: new Attempts(3, 60_000),
     logger,
     ...options,
@@ -96,15 +96,30 @@ test('the same publisher may come back at once, and players see its new pictures
   );
 });
 
-test('allowAny takes a push to any name', async () => {
-  await using server = await startServer({ allowAny: true });
+test('a publisher goes with its key, or with its stream; the others stay', async () => {
+  const streams: typeof STREAMS = { door: { key: 'old' }, shed: {}, yard: {} };
+  await using server = await startServer({ lookup: (name) => streams[name] });
+  await using stack = new AsyncDisposableStack();
+  for (const [name, { key }] of Object.entries(streams)) {
+    const published = once(server, 'published');
+    stack.use(pushRtmp(server.pushUrl(name, key)));
+    await published;
+  }
+  const gone: string[] = [];
+  server.on('unpublished', (name) => gone.push(name));
+  streams.door = { key: 'new' };
+  delete streams.shed;
+  server.recheck();
+  assert.deepEqual(gone, ['door', 'shed']);
+  assert.equal(server.isPublishing('yard'), true);
+  await expectRefused(server.pushUrl('door', 'old'));
   const published = once(server, 'published');
-  await using _push = pushRtmp(server.pushUrl('somebody'));
-  assert.deepEqual(await published, ['somebody']);
+  stack.use(pushRtmp(server.pushUrl('door', 'new')));
+  await published;
 });
 
 test('a name that no stream may have is refused, also where any name is taken', async () => {
-  await using server = await startServer({ allowAny: true });
+  await using server = await startServer({ lookup: () => ({}) });
   for (const name of ['x.y', '_under', 'a'.repeat(65), 'n"}{', '__proto__', '%1b[31m'])
     await expectRefused(server.pushUrl(name));
   assert.equal(context.broadcasts.size, 0);
@@ -185,7 +200,7 @@ test('a port in use is an error with its code, not the end of the process', asyn
   const other = createServer().listen(port, '127.0.0.1');
   await once(other, 'listening');
   const server = new RtmpServer({
-    config: { host: '127.0.0.1', port, allowAny: false },
+    config: { host: '127.0.0.1', port },
     lookup: () => undefined,
     attempts: new Attempts(10, 60_000),
     logger: createLogger({ level: 'silent', format: 'json' }),

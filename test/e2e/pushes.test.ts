@@ -1,0 +1,67 @@
+import assert from 'node:assert/strict';
+import { readFile, writeFile } from 'node:fs/promises';
+import { after, before, test } from 'node:test';
+import type { FfmpegChild } from '../../src/codec/ffmpeg-child.ts';
+import type { StreamStatus } from '../../src/contracts/stream.ts';
+import { type RunningGateway, startGateway } from '../support/gateway.ts';
+import { pushRtmp } from '../support/rtmp-push.ts';
+
+const TIMEOUT = { timeout: 120_000 };
+
+let gateway: RunningGateway;
+before(async () => {
+  gateway = await startGateway({
+    defaults: { model: 'none' },
+    streams: { door: { source: 'push', key: 'first' } },
+  });
+}, TIMEOUT);
+after(() => gateway[Symbol.asyncDispose]());
+
+/** Resolves when the gateway has taken the edit in. */
+async function edit(change: (text: string) => string): Promise<void> {
+  const before = gateway.log.length;
+  await writeFile(gateway.configPath, change(await readFile(gateway.configPath, 'utf8')));
+  await gateway.logged(
+    (line) => line.msg === 'configuration reloaded' && gateway.log.indexOf(line) >= before,
+  );
+}
+
+function push(name: string, key?: string): FfmpegChild {
+  const query = key === undefined ? '' : `?key=${key}`;
+  return pushRtmp(`rtmp://127.0.0.1:${gateway.rtmpPort}/live/${name}${query}`);
+}
+
+const live = ({ state }: StreamStatus) => state === 'live';
+
+test('a new key puts the publisher with the old one out', TIMEOUT, async () => {
+  await using old = push('door', 'first');
+  await gateway.until('door', live);
+  await edit((text) => text.replace('key: first', 'key: second'));
+  await old.closed;
+  await gateway.until('door', ({ state }) => state === 'idle');
+  await using _new = push('door', 'second');
+  await gateway.until('door', live);
+});
+
+test(
+  'allowAny counts from the edit on, both ways, and who came in by it may be given a place',
+  TIMEOUT,
+  async () => {
+    await using refused = push('guest');
+    assert.notEqual((await refused.closed).code, 0);
+    await edit((text) => text.replace('rtmp:\n', 'rtmp:\n  allowAny: true\n'));
+    await gateway.logged(({ msg }) => msg === 'configuration reloaded');
+    await using guest = push('guest');
+    await using passer = push('passer');
+    await gateway.until('guest', live);
+    await gateway.until('passer', live);
+
+    await edit((text) => `${text.replace('allowAny: true', 'allowAny: false')}  guest:\n    source: push\n`);
+    await passer.closed;
+    await gateway.until('guest', live);
+    assert.equal((await gateway.api('GET', '/api/v1/streams/passer')).status, 404);
+    await guest.stop();
+    const { cause } = await gateway.until('guest', ({ state }) => state === 'idle');
+    assert.equal(cause, 'the publisher left');
+  },
+);
