@@ -18,8 +18,8 @@ export interface ControlParts {
   streams: StreamRegistry;
   restorer: RestorerPool;
   metrics: Metrics;
-  /** Streams whose source a caller of the API chose: it is checked as theirs whenever it is opened. */
-  sourcesFromApi: Set<string>;
+  /** The source that callers of the API chose, by stream: it is checked as theirs whenever it is opened. */
+  sourcesFromApi: Map<string, string>;
   rtmp(): RtmpInfo;
 }
 
@@ -28,6 +28,18 @@ export function createControl(parts: ControlParts): Control {
   const { store, streams, restorer, metrics, sourcesFromApi, rtmp } = parts;
   /** Streams that are being added: of two requests for one name, one is late. */
   const adding = new Set<string>();
+  /** Writes a source that is opened as a caller's from that moment on, unless it could not be written. */
+  const asCallers = async (name: string, source: string, write: () => Promise<unknown>): Promise<void> => {
+    const before = sourcesFromApi.get(name);
+    sourcesFromApi.set(name, source);
+    try {
+      await write();
+    } catch (error) {
+      if (before === undefined) sourcesFromApi.delete(name);
+      else sourcesFromApi.set(name, before);
+      throw error;
+    }
+  };
   const status = (name: string): StreamStatus => requireStream(streams, name).status;
   const checkModel = (model: string | undefined): void => {
     if (model === undefined || model === 'auto' || model === 'none' || !restorer.ready) return;
@@ -58,24 +70,21 @@ export function createControl(parts: ControlParts): Control {
       try {
         await resolveSource(input.source, 'api');
         checkModel(input.model);
-        sourcesFromApi.add(name);
-        await store.setStream(name, input);
-      } catch (error) {
-        sourcesFromApi.delete(name);
-        throw error;
+        await asCallers(name, input.source, () => store.setStream(name, input));
       } finally {
         adding.delete(name);
       }
       return status(name);
     },
     async update(name, patch) {
-      if (patch.source !== undefined) {
-        await resolveSource(patch.source, 'api');
-        sourcesFromApi.add(name);
-      }
+      const { source } = patch;
+      if (source !== undefined) await resolveSource(source, 'api');
       checkModel(patch.model);
-      if (store.current.streams[name]) await store.setStream(name, patch);
-      else streams.reconfigure(name, merged(streams.config(name)!, patch));
+      const write = async () => {
+        if (store.current.streams[name]) await store.setStream(name, patch);
+        else streams.reconfigure(name, merged(streams.config(name)!, patch));
+      };
+      await (source === undefined ? write() : asCallers(name, source, write));
       return status(name);
     },
     async remove(name) {

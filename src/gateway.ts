@@ -103,7 +103,7 @@ class Parts {
   private readonly demoKey = randomBytes(16).toString('hex');
   /** Streams that exist only while somebody pushes them. */
   private readonly guests = new Set<string>();
-  private readonly sourcesFromApi = new Set<string>();
+  private readonly sourcesFromApi = new Map<string, string>();
 
   constructor(store: ConfigStore, logger: Logger, log: Config['log'], root: string, devices: number[]) {
     this.store = store;
@@ -265,7 +265,7 @@ class Parts {
   private async openSource(name: string, config: StreamConfig): Promise<SourceAddress | undefined> {
     const { url, proxied } = await resolveSource(
       config.source,
-      this.sourcesFromApi.has(name) ? 'api' : 'file',
+      this.sourcesFromApi.get(name) === config.source ? 'api' : 'file',
     );
     // A proxy that the operator has given this host decides itself where it leads.
     if (url !== undefined && proxied && !process.env.http_proxy) {

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
-import { writeFile } from 'node:fs/promises';
+import { readFile, writeFile } from 'node:fs/promises';
 import { type AddressInfo, createServer } from 'node:net';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
@@ -93,6 +93,27 @@ test('sources that lead to files, metadata services or options of ffmpeg are ref
   }
   assert.equal((await gateway.api('GET', '/api/v1/streams/evil')).status, 404);
   await healthy();
+});
+
+test('a source in the file is its author’s, whatever the API was asked for before', TIMEOUT, async () => {
+  const asked = 'rtsp://127.0.0.1:1/camera';
+  const written = 'lavfi:testsrc2=size=160x120:rate=15';
+  const added = await gateway.api('POST', '/api/v1/streams', { name: 'mixed', source: asked, model: 'none' });
+  assert.equal(added.status, 201);
+  const text = await readFile(gateway.configPath, 'utf8');
+  await writeFile(gateway.configPath, text.replace(asked, written));
+  await gateway.until('mixed', ({ state, source }) => state === 'live' && source === written);
+
+  // A change that is refused leaves it so.
+  const { status } = await refused('PATCH', '/api/v1/streams/mixed', {
+    source: asked,
+    model: 'no-such-model',
+  });
+  assert.equal(status, 400);
+  const { since } = await gateway.status('mixed');
+  assert.equal((await gateway.api('PATCH', '/api/v1/streams/mixed', { audio: false })).status, 200);
+  await gateway.until('mixed', (now) => now.state === 'live' && now.since !== since);
+  assert.equal((await gateway.api('DELETE', '/api/v1/streams/mixed')).status, 204);
 });
 
 test('a camera that redirects to a metadata service leads nowhere', TIMEOUT, async () => {
