@@ -27,7 +27,7 @@ export function diffConfig(next: Config, previous: Config): ConfigDiff {
     }
   }
   diff.removed = Object.keys(previous.streams).filter((name) => next.streams[name] === undefined);
-  for (const section of ['http', 'auth', 'rtmp', 'webrtc', 'hls', 'restorer', 'log'] as const) {
+  for (const section of ['http', 'auth', 'rtmp', 'webrtc', 'hls', 'restorer', 'jobs', 'log'] as const) {
     const keys = changedKeys<object>(next[section], previous[section]);
     diff.global.push(...keys.map((key) => `${section}.${key}`));
   }

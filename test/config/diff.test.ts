@@ -26,6 +26,15 @@ describe('diffConfig', () => {
     assert.deepEqual(diffConfig(before, after).changed[0]?.fields.toSorted(), ['key', 'source']);
   });
 
+  it('names what changed in each section', () => {
+    const changed = config(`
+      {http: {port: 1}, auth: {tokens: [{name: a, token: 'sha256:${'0'.repeat(64)}'}]}, rtmp: {port: 1},
+      webrtc: {maxViewers: 1}, hls: {segments: 3}, restorer: {threads: 1}, jobs: {concurrency: 2}, log: {level: warn}}`);
+    const { global } = diffConfig(changed, config('{}'));
+    const sections = Object.keys(changed).filter((name) => name !== 'streams');
+    assert.deepEqual(global.map((key) => key.split('.')[0]).toSorted(), sections.toSorted());
+  });
+
   it('a changed default changes every stream that does not say otherwise', () => {
     const streams = 'streams: {gate: {source: demo}, yard: {source: demo, strength: 1}}';
     const diff = diffConfig(config(`defaults: {strength: 0.5}\n${streams}`), config(streams));
