@@ -60,6 +60,8 @@ function abandon(): void {
   process.kill(process.pid, 'SIGKILL');
 }
 process.once('disconnect', abandon);
+// The gateway decides when to stop: Ctrl-C, a terminal that closes and systemd signal all of its processes.
+for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => {});
 
 const inference = new Inference(options, fail, (provider) => send({ t: 'trying', provider }));
 
@@ -170,8 +172,6 @@ process.on('message', (command: RestorerCommand | FileCommand) => {
 });
 process.off('disconnect', abandon);
 process.once('disconnect', () => void shutdown());
-// The gateway decides when to stop: a Ctrl-C in its terminal reaches the whole group.
-process.on('SIGINT', () => {});
 setInterval(() => {
   if (inference.busyFor > STUCK) fail(new Error(`one inference has been running for ${STUCK / 1000} s`));
   send({ t: 'alive' });

@@ -105,6 +105,15 @@ test('a source becomes restored access units and audio on one clock; renditions 
   restorer.send({ t: 'stop', stream: 'a' });
 });
 
+test('it leaves to the gateway when to stop, whoever signals all processes', async () => {
+  const down = once(restorer, 'down').then(([cause]) => assert.fail(String(cause)));
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.kill(restorer.pid!, signal);
+  start('s');
+  restorer.send({ t: 'watch', stream: 's', renditions: ['restored'], opus: false, aac: false });
+  await Promise.race([down, collect('s', ({ t }) => t === 'unit')]);
+  restorer.send({ t: 'stop', stream: 's' });
+});
+
 test('a keyframe comes when asked for', async () => {
   start('k');
   restorer.send({ t: 'watch', stream: 'k', renditions: ['restored'], opus: false, aac: false });
