@@ -1,3 +1,4 @@
+import './device/no-telemetry.ts';
 import { Worker } from 'node:worker_threads';
 import type { Accelerator } from '../contracts/restorer.ts';
 import { now } from '../contracts/time.ts';

@@ -1,5 +1,5 @@
+import './no-telemetry.ts';
 import koffi from 'koffi';
-
 import type { Pointer } from './cuda-runtime.ts';
 import type { ElementType, Port } from './device.ts';
 
