@@ -179,6 +179,17 @@ test('jobs move as the gateway tells, and come back with it after it was away', 
   await page.close();
 });
 
+test('how long ago goes by the gateway’s clock, not the viewer’s', limit, async () => {
+  site.gateway.ahead = 3_600_000;
+  const at = (minutesAgo: number) =>
+    new Date(Date.now() + site.gateway.ahead - minutesAgo * 60_000).toISOString();
+  jobs(job('gate.avi', { state: 'cancelled', created: at(9), finished: at(7.5) }));
+  const { page } = await site.open('/files');
+  await page.getByText('7 min ago').waitFor();
+  site.gateway.ahead = 0;
+  await page.close();
+});
+
 test('a job that is opened says how far it is, and what became of it', limit, async () => {
   const running = job('gate.avi', { state: 'running' });
   jobs(running);

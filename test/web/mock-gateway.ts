@@ -38,6 +38,8 @@ export class MockGateway implements AsyncDisposable {
   /** Answers instead of the usual for paths that begin like this. */
   readonly refuse = new Map<string, { status: number; body: Body }>();
   media: MockMedia | undefined;
+  /** Its clock minus the viewers', ms. */
+  ahead = 0;
   snapshot: Buffer | undefined;
   readonly #server = createServer((request, response) => {
     this.#route(request, response).catch(() => response.destroy());
@@ -88,7 +90,10 @@ export class MockGateway implements AsyncDisposable {
     client.on('message', (data) => {
       const event = JSON.parse(String(data)) as ClientEvent;
       if (event.type === 'latency') this.heard.emit('report', event);
-      else client.send(JSON.stringify({ type: 'pong', t0: event.t0, now: Date.now() } satisfies ServerEvent));
+      else
+        client.send(
+          JSON.stringify({ type: 'pong', t0: event.t0, now: Date.now() + this.ahead } satisfies ServerEvent),
+        );
     });
   }
 

@@ -128,13 +128,19 @@ export class FactsPanel {
   readonly #why = h('p', { class: 'hint' });
 
   constructor() {
-    const panel = (title: string, ...children: Node[]) =>
-      h('section', { class: 'panel', 'aria-label': title }, h('h2', {}, title), ...children);
+    const panel = (title: string, small: string, ...children: Node[]) =>
+      h(
+        'section',
+        { class: 'panel', 'aria-label': title },
+        h('h2', {}, title, small !== '' && h('small', {}, ` ${small}`)),
+        ...children,
+      );
     const list = (...entries: { element: HTMLElement }[]) =>
       h('dl', { class: 'facts' }, ...entries.map(({ element }) => element));
     this.elements = [
       panel(
         'Frames',
+        'since the gateway started',
         this.#outcomes.element,
         list(
           this.#since,
@@ -149,6 +155,7 @@ export class FactsPanel {
       ),
       panel(
         'Source and picture',
+        '',
         list(
           this.#camera,
           this.#bitrate,

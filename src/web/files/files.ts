@@ -31,7 +31,7 @@ function ahead(jobs: readonly JobStatus[], { created }: JobStatus): number {
 
 /** Files: where they are dropped, how they are to be restored, and how far each is. */
 export function filesView(context: Context): View {
-  const { jobs, uploads, store, session } = context;
+  const { jobs, uploads, store, events, session } = context;
   const abort = new AbortController();
   const sending = new Map<string, SendingRow>();
   const rows = new Map<string, JobRow>();
@@ -120,7 +120,8 @@ export function filesView(context: Context): View {
       ({ id }) => id,
       (job) => new JobRow(job, (owner) => session.auth && owner !== session.user?.name, { end }),
     );
-    for (const job of known) rows.get(job.id)!.update(job, ahead(known, job));
+    const now = events.clock.now();
+    for (const job of known) rows.get(job.id)!.update(job, ahead(known, job), now);
     const order = [...under.map(({ id }) => sending.get(id)!), ...known.map(({ id }) => rows.get(id)!)];
     for (const [index, row] of order.entries()) {
       if (list.children[index] !== row.element) list.insertBefore(row.element, list.children[index] ?? null);

@@ -184,8 +184,8 @@ export class JobRow extends Row {
     this.element.dataset.kind = 'job';
   }
 
-  /** `ahead`: files that are restored before it. */
-  update(job: JobStatus, ahead: number): void {
+  /** `ahead`: files that are restored before it; `now` on the gateway's clock, Unix ms. */
+  update(job: JobStatus, ahead: number, now: number): void {
     const { state, name } = job;
     const line = jobLine(job, ahead);
     this.element.dataset.state = state;
@@ -194,7 +194,7 @@ export class JobRow extends Row {
       [
         orderLine(job),
         this.#showOwner(job.owner) && `by ${job.owner}`,
-        `${since(job.finished ?? job.created, Date.now())} ago`,
+        `${since(job.finished ?? job.created, now)} ago`,
       ]
         .filter(Boolean)
         .join(' · '),
