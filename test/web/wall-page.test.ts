@@ -233,6 +233,24 @@ test('a gateway that goes away is said, and the wall fills itself when it is bac
   await page.close();
 });
 
+test('a filter in use stays in sight when the cameras become fewer', limit, async () => {
+  const { gateway } = site;
+  for (let n = 1; n <= 7; n++) gateway.streams.set(`cam${n}`, status(`cam${n}`));
+  const { page } = await site.open('/');
+  const filter = page.getByRole('searchbox', { name: 'Find a camera' });
+  await filter.fill('cam2');
+  await page.getByRole('link', { name: 'cam1' }).waitFor({ state: 'hidden' });
+  gateway.streams.delete('cam7');
+  gateway.broadcast({ type: 'removed', name: 'cam7' });
+  await page.getByText('6 cameras').waitFor();
+  assert.ok(await filter.isVisible());
+  await filter.fill('');
+  await page.getByRole('link', { name: 'cam1' }).waitFor();
+  await filter.blur();
+  await filter.waitFor({ state: 'hidden' });
+  await page.close();
+});
+
 test('the theme is chosen with one button and remembered', limit, async () => {
   const { page } = await site.open('/');
   const background = () => page.evaluate(() => getComputedStyle(document.documentElement).backgroundColor);

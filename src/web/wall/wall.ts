@@ -97,7 +97,8 @@ export function wallView(context: Context): View {
   const update = (): void => {
     const streams = store.list();
     const wanted = filter.value.trim().toLowerCase();
-    search.hidden = streams.length < FILTER_FROM;
+    // One that is in use stays, though the cameras have become fewer: nothing is left out without a word.
+    search.hidden = streams.length < FILTER_FROM && wanted === '' && document.activeElement !== filter;
     element.dataset.stale = String(store.loaded && !store.connected && late);
     setText(head, streams.length > 0 ? summary(streams) : '');
     addButton.hidden = streams.length === 0;
