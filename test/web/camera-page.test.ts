@@ -141,6 +141,49 @@ test('without WebRTC it plays HLS and says why; WebRTC is back once it works', {
   await page.close();
 });
 
+test('a viewer who is refused is told so for as long as it lasts, and let in once allowed', {
+  timeout: 180_000,
+}, async () => {
+  const { gateway } = site;
+  gateway.put(status('yard'));
+  gateway.refuse.set('POST /whep/', {
+    status: 403,
+    body: { code: 'CLEARWAY_FORBIDDEN', detail: 'bo may not read stream yard.' },
+  });
+  const from = gateway.requests.length;
+  const { page } = await site.open('/streams/yard');
+  const title = page.locator('.overlay b');
+  await title.getByText('Not allowed').waitFor();
+  await title.evaluate((element) => {
+    new MutationObserver(() => {
+      document.body.dataset.said = element.textContent ?? '';
+    }).observe(element, { childList: true, characterData: true, subtree: true });
+  });
+  const offers = () => gateway.requests.slice(from).filter((line) => line.startsWith('POST /whep/')).length;
+  // It asks again by itself, and nobody sees it.
+  while (offers() < 2) await once(gateway.heard, 'request');
+  assert.equal(await page.evaluate(() => document.body.dataset.said), undefined);
+  // Who may watch was changed: the gateway closes /events, and the page asks at once.
+  gateway.refuse.clear();
+  await gateway.stop();
+  await gateway.listen(Number(new URL(site.url).port));
+  await playing(page, 'webrtc');
+  await page.close();
+});
+
+test('where neither plays it is said why not over WebRTC', { timeout: 120_000 }, async () => {
+  const { gateway } = site;
+  gateway.put(status('yard'));
+  const detail = 'All 60 viewer places are taken; try again shortly.';
+  gateway.refuse.set('POST /whep/', { status: 503, body: { code: 'CLEARWAY_OVERLOADED', detail } });
+  gateway.refuse.set('GET /hls/', { status: 404, body: { code: 'CLEARWAY_NOT_FOUND' } });
+  const { page } = await site.open('/streams/yard');
+  await page.locator('.overlay').getByText(`${detail} There is no HLS picture yet.`).waitFor();
+  gateway.refuse.clear();
+  await playing(page, 'webrtc');
+  await page.close();
+});
+
 test('a picture that never comes over WebRTC ends in HLS', { timeout: 180_000 }, async () => {
   site.gateway.put(status('yard'));
   site.media.frozen = true;

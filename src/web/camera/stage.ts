@@ -19,7 +19,8 @@ function overlayOf(
   connected: boolean,
   now: number,
 ): { title: string; text: string } | undefined {
-  if (player.phase === 'refused') return { title: 'Not allowed', text: player.why };
+  if (player.phase === 'refused')
+    return { title: 'Not allowed', text: `${player.why} It is tried again by itself.` };
   if (!connected && player.phase !== 'playing') {
     return { title: 'Gateway lost', text: 'It does not answer. The picture comes back by itself.' };
   }

@@ -69,6 +69,8 @@ export class Player {
 
   start(): void {
     this.#watch = window.setInterval(() => this.#check(), 500);
+    // Later tries leave what the last one came to in its place, not a word that comes and goes.
+    this.#say('connecting', '');
     this.#try('webrtc');
   }
 
@@ -120,7 +122,6 @@ export class Player {
     this.#candidateSince = localNow();
     this.#options.mount.append(session.video);
     this.#loop(session);
-    if (this.#active === undefined) this.#say('connecting', '');
   }
 
   /** Follows a session's frames for as long as it is the candidate or the active one. */
@@ -173,11 +174,14 @@ export class Player {
     }
     if (failure.kind === 'refused') {
       this.#say('refused', failure.why);
+      // Who may watch, and how many, changes with the configuration.
+      this.#probeLater();
     } else if (failure.kind === 'unusable' && session.protocol === 'webrtc') {
       this.#whyHls = failure.why;
       this.#try('hls');
     } else {
-      this.#say('waiting', failure.why);
+      // Without HLS it is why WebRTC does not work that matters.
+      this.#say('waiting', session.protocol === 'hls' ? `${this.#whyHls} ${failure.why}` : failure.why);
       this.#again(failure);
     }
   }
@@ -212,7 +216,7 @@ export class Player {
         why:
           candidate.protocol === 'webrtc'
             ? `WebRTC gave no picture within ${NO_PICTURE_MS / 1000} s.`
-            : 'Neither WebRTC nor HLS gave a picture.',
+            : 'HLS gave no picture either.',
       });
       return;
     }
