@@ -190,7 +190,7 @@ async function openRestorer(files: ModelFiles, device: Device): Promise<Restorer
   }
 }
 
-/** Vulkan may be a renderer in software, or a GPU that is weaker than its host. */
+/** Vulkan may be a renderer in software that was asked for, or a GPU that is weaker than its host. */
 async function checkWorthwhile(graph: RestorerGraph, reference: RestorerGraph): Promise<void> {
   const [gpu, cpu] = [
     await fastestFrame(graph, undefined, undefined, COMPARED_RUNS),

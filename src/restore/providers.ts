@@ -16,6 +16,7 @@ import {
 } from './device/cuda-libraries.ts';
 import type { Device, Provider } from './device/device.ts';
 import { CpuDevice, WebGpuDevice } from './device/node-device.ts';
+import { driversNamed } from './device/vulkan-drivers.ts';
 
 export interface DeviceOptions {
   /** CPU threads of one run. */
@@ -94,18 +95,22 @@ function checkTensorRt(): void {
   preload('libnvonnxparser.so.10');
 }
 
-async function openWebGpu(): Promise<Device> {
+/** Throws where Vulkan cannot have a GPU. */
+function checkVulkan(): void {
   const nodes = existsSync('/dev/dri')
     ? readdirSync('/dev/dri').filter((name) => name.startsWith('render'))
     : [];
   const gpus = [...nodes.map((name) => `/dev/dri/${name}`), '/dev/nvidia0'].filter((path) =>
     existsSync(path),
   );
-  // Without one Vulkan offers at most a renderer in software, many times slower than the CPU provider.
-  if (process.platform === 'linux' && gpus.length === 0)
+  if (gpus.length === 0)
     throw unavailable('no GPU here: neither /dev/dri/renderD* nor /dev/nvidia0 (in a container: hand it in)');
-  if (process.platform === 'linux' && !gpus.some(readable))
+  if (!gpus.some(readable))
     throw unavailable(`no access to ${gpus.join(', ')}: add this user to the groups render and video`);
+}
+
+async function openWebGpu(): Promise<Device> {
+  if (process.platform === 'linux' && !driversNamed()) checkVulkan();
   const device = new WebGpuDevice();
   try {
     const tensor = await device.upload(new Uint8Array(16), 'uint8', [1, 1, 4, 4]);

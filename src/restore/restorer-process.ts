@@ -7,6 +7,7 @@ import type { RestorerCommand, RestorerEvent, RestorerFacts } from '../contracts
 import { now } from '../contracts/time.ts';
 import { createLogger } from '../telemetry/log.ts';
 import { Admission } from './admission.ts';
+import { hideSoftwareVulkan } from './device/vulkan-drivers.ts';
 import { findDecoder, findEncoder, type HardwareOptions } from './find-hardware.ts';
 import { Inference } from './inference.ts';
 import type { InferenceOptions } from './inference-protocol.ts';
@@ -63,6 +64,7 @@ process.once('disconnect', abandon);
 // The gateway decides when to stop: Ctrl-C, a terminal that closes and systemd signal all of its processes.
 for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => {});
 
+hideSoftwareVulkan();
 const inference = new Inference(options, fail, (provider) => send({ t: 'trying', provider }));
 
 type Found = Pick<PipelineHost, 'facts' | 'encoder'>;

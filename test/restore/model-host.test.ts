@@ -8,13 +8,18 @@ import type { Device, DeviceTensor, Executor, Provider } from '../../src/restore
 import { CpuDevice } from '../../src/restore/device/node-device.ts';
 import { ModelHost, type ModelHostOptions } from '../../src/restore/model-host.ts';
 import { candidates, openDevice } from '../../src/restore/providers.ts';
+import { FIXTURE_MODELS } from '../support/restoring.ts';
+import { noVulkan, SOFTWARE_VULKAN } from '../support/software-vulkan.ts';
 
 const SHIPPED = join(import.meta.dirname, '../../models');
 /** One light restorer and the smoother. */
 const MODELS = await mkdtemp(join(tmpdir(), 'clearway-models-'));
 for (const name of ['lite', 'smoother'])
   await cp(join(SHIPPED, name), join(MODELS, name), { recursive: true });
-after(() => rm(MODELS, { recursive: true }));
+/** A restorer that any driver runs at once. */
+const COUNT = await mkdtemp(join(tmpdir(), 'clearway-models-'));
+await cp(join(FIXTURE_MODELS, 'count'), join(COUNT, 'count'), { recursive: true });
+after(() => Promise.all([MODELS, COUNT].map((directory) => rm(directory, { recursive: true }))));
 
 type Fault = (run: () => Promise<Record<string, DeviceTensor>>) => Promise<Record<string, DeviceTensor>>;
 
@@ -169,7 +174,7 @@ test('a model that one provider cannot run goes to the next, the others stay', a
           },
         }),
     },
-    { directory: join(import.meta.dirname, '../fixtures/models') },
+    { directory: FIXTURE_MODELS },
   );
   const provider = (name: string) => found.infos.get(name)!.provider;
   assert.equal(provider('ahead'), 'cpu');
@@ -179,21 +184,28 @@ test('a model that one provider cannot run goes to the next, the others stay', a
   await found.release();
 });
 
-test('a software renderer behind WebGPU loses to the CPU', async () => {
-  const slow = () =>
-    new FaultyDevice('webgpu', {
-      run: async (run) => {
-        await new Promise((done) => setTimeout(done, 1500));
-        return run();
-      },
-    });
-  const found = await host({ webgpu: slow });
+test('a renderer in software behind WebGPU restores as the CPU does, but loses to it', {
+  skip: noVulkan,
+}, async (t) => {
+  process.env.VK_DRIVER_FILES = SOFTWARE_VULKAN;
+  t.after(() => delete process.env.VK_DRIVER_FILES);
+  const options: Partial<ModelHostOptions> = {
+    directory: COUNT,
+    candidates: candidates('webgpu'),
+    open: (provider) => openDevice(provider, { threads: 1, device: 0 }),
+  };
+  const found = await host({}, options);
   assert.equal(found.provider, 'cpu');
   assert.match(
     found.providers.find(({ provider }) => provider === 'webgpu')!.detail,
-    /takes .* ms on webgpu and .* ms on the CPU/,
+    /^Model count takes .* ms on webgpu and .* ms on the CPU\.$/,
   );
   await found.release();
+  const known = { provider: 'webgpu' as const, speeds: { count: { fixed: 1, perMegapixel: 1 } } };
+  const chosen = await host({}, { ...options, known });
+  assert.equal(chosen.provider, 'webgpu');
+  assert.deepEqual([...chosen.ready.keys()], ['count']);
+  await chosen.release();
 });
 
 test('what an earlier restorer measured is not measured, nor checked, again', async () => {

@@ -1,15 +1,16 @@
 import assert from 'node:assert/strict';
-import { on, once } from 'node:events';
+import { once } from 'node:events';
 import { cp } from 'node:fs/promises';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
-import type { RestorerEvent, RestorerFacts } from '../../src/contracts/restorer.ts';
+import type { RestorerFacts } from '../../src/contracts/restorer.ts';
 import type { RestorerOptions } from '../../src/restore/restorer-process.ts';
 import { RestorerClient } from '../../src/streams/restorer-client.ts';
 import { RestorerPool } from '../../src/streams/restorer-pool.ts';
 import { silentLogger } from '../../src/telemetry/log.ts';
 import { installFaultyGpu } from '../support/faulty-gpu/faulty-gpu.ts';
 import { temporaryDirectory } from '../support/ffmpeg.ts';
+import { restoredOn, startStream } from '../support/one-stream.ts';
 import { FIXTURE_MODELS } from '../support/restoring.ts';
 
 const directory = await temporaryDirectory();
@@ -26,29 +27,6 @@ const OPTIONS: RestorerOptions = {
   threads: 1,
   log: { level: 'silent', format: 'json' },
 };
-
-function startStream(restorer: RestorerClient): void {
-  restorer.send({
-    t: 'start',
-    stream: 'cam',
-    session: 1,
-    source: { url: 'lavfi:testsrc2=s=320x180:r=25', transport: 'auto', audio: false, stallTimeout: 20 },
-    settings: { model: 'blend', height: 180, strength: 1, smoothing: 0, latencyBudget: 60_000 },
-    bitrate: 500_000,
-  });
-  restorer.send({ t: 'watch', stream: 'cam', renditions: ['restored'], opus: false, aac: false });
-}
-
-/** Resolves once a second of the stream was restored on a provider, and was published. */
-async function restoredOn(restorer: RestorerClient, provider: string): Promise<void> {
-  let units = 0;
-  for await (const [event] of on(restorer, 'event') as AsyncIterable<[RestorerEvent]>) {
-    if (event.t === 'unit') units++;
-    if (event.t !== 'report') continue;
-    const { restored, restoration } = event.report;
-    if (restored > 0 && restoration?.provider === provider && units > 0) return;
-  }
-}
 
 /** What the next restorer to open its models finds, once it takes streams. */
 async function nextOpened(restorer: RestorerClient): Promise<RestorerFacts> {
