@@ -55,14 +55,20 @@ let decoding = 0;
  * it was made from, whose frames have the same times. Decodes from the keyframe before it.
  * Throws CLEARWAY_SOURCE_NOT_VIDEO when there is no such picture or finding it takes longer than 20 s.
  * @param seconds from the start of the file
+ * @param within ms it may take once it has its turn
  */
-export async function frameJpeg(path: string, seconds: number, signal?: AbortSignal): Promise<Uint8Array> {
+export async function frameJpeg(
+  path: string,
+  seconds: number,
+  signal?: AbortSignal,
+  within = TIMEOUT,
+): Promise<Uint8Array> {
   while (decoding >= AT_A_TIME) await new Promise<void>((turn) => turns.push(turn));
   decoding++;
-  const limit = AbortSignal.any([AbortSignal.timeout(TIMEOUT), ...(signal ? [signal] : [])]);
+  const limit = AbortSignal.any([AbortSignal.timeout(within), ...(signal ? [signal] : [])]);
   try {
     for (const back of BACK) {
-      signal?.throwIfAborted();
+      if (limit.aborted) break;
       const { jpeg, exact } = await decode(path, seconds, back, limit);
       if (jpeg && (exact || back > seconds)) return jpeg;
       if (back > seconds) break;

@@ -62,6 +62,18 @@ test('a time beyond the end has no picture, many at once are all answered, and o
   await assert.rejects(frameJpeg(file, 0, AbortSignal.abort(reason)), reason);
 });
 
+test('a picture that is not there in time is given up, and keeps nobody waiting', {
+  timeout: 60_000,
+}, async (t) => {
+  const hangs = path('hangs');
+  await writeFile(hangs, '#!/bin/sh\nexec sleep 3600\n', { mode: 0o755 });
+  process.env.FFMPEG_PATH = hangs;
+  t.after(() => delete process.env.FFMPEG_PATH);
+  const late = { code: 'CLEARWAY_SOURCE_NOT_VIDEO' };
+  const jpegs = Array.from({ length: 4 }, () => frameJpeg(path('any.mp4'), 60, undefined, 100));
+  await Promise.all(jpegs.map((jpeg) => assert.rejects(jpeg, late)));
+});
+
 test('colours are the same whatever matrix the video has: a JPEG is always BT.601', async () => {
   for (const matrix of ['bt709', 'smpte170m']) {
     const file = path(`${matrix}.mp4`);
