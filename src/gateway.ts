@@ -323,7 +323,10 @@ class Parts {
     this.updateDemo();
     this.rtmp?.recheck();
     this.http?.reconfigure(next);
-    if (diff.global.includes('log.level')) this.logger.level = next.log.level;
+    if (diff.global.includes('log.level')) {
+      this.logger.level = next.log.level;
+      this.restorer.logFrom(next.log.level);
+    }
     const atRestart = diff.global.filter(
       (key) => !/^(auth\.|log\.level|http\.corsOrigins|rtmp\.allowAny)/.test(key),
     );

@@ -111,6 +111,8 @@ export type RestorerCommand =
   | { t: 'keyframe'; stream: string; rendition: Rendition }
   | { t: 'bitrate'; stream: string; rendition: Rendition; bps: number }
   | { t: 'snapshot'; stream: string; rendition: Rendition; id: number }
+  /** Logs from this level on. */
+  | { t: 'log'; level: string }
   | { t: 'shutdown' };
 
 /** One second of one stream, in numbers. */

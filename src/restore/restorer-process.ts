@@ -158,6 +158,10 @@ process.on('message', (command: RestorerCommand | FileCommand) => {
     void shutdown();
     return;
   }
+  if (command.t === 'log') {
+    logger.level = command.level;
+    return;
+  }
   if (command.t === 'file' || command.t === 'file-cancel') {
     void files.then((work) => work.perform(command));
     return;

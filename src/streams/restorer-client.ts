@@ -108,6 +108,12 @@ export class RestorerClient extends EventEmitter<RestorerEvents> {
     this.child.send(command);
   }
 
+  /** From which level the restorer logs from now on, and those that are started after it. */
+  logFrom(level: string): void {
+    this.options.log = { ...this.options.log, level };
+    this.send({ t: 'log', level });
+  }
+
   async close(): Promise<void> {
     this.closing = true;
     clearTimeout(this.restart);
@@ -154,6 +160,8 @@ export class RestorerClient extends EventEmitter<RestorerEvents> {
       }
       case 'ready':
         this.takesCommands = true;
+        // It may have changed since this one was started.
+        this.logFrom(this.options.log.level);
         this.emit('ready', this.found!);
         break;
       case 'alive':

@@ -97,6 +97,10 @@ export class RestorerPool extends EventEmitter<PoolEvents> {
     for (const { client } of this.seats) client.start();
   }
 
+  logFrom(level: string): void {
+    for (const { client } of this.seats) client.logFrom(level);
+  }
+
   async close(): Promise<void> {
     await Promise.all(
       [...this.returns, ...this.seats.map(({ client }) => client)].map((part) => part.close()),

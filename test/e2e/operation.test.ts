@@ -133,6 +133,33 @@ test('an edit of the file restarts only what it changed', TIMEOUT, async () => {
   assert.doesNotMatch(text, /added:/);
 });
 
+test('log.level counts from the edit on: what decoders say, and who watches', TIMEOUT, async () => {
+  const joined = () => gateway.log.filter(({ msg }) => msg === 'viewer joined').length;
+  const viewer = await openPage(browser, gateway);
+  const watch = async () => {
+    await watchWhep(viewer, gateway, 'plain');
+    await leaveWhep(viewer, gateway);
+  };
+  /** Beside a stream that is added with it, so that the edit is seen to be taken in at any level. */
+  const level = async (name: string) => {
+    const stream = `  at-${name}:\n    source: rtsp://127.0.0.1:1/nothing\n`;
+    await edit((text) => `log: { level: ${name} }\n${text.replace(/^log:.*\n/, '')}${stream}`);
+    await gateway.until(`at-${name}`, ({ state }) => state === 'backoff');
+  };
+  const before = joined();
+  await level('warn');
+  await watch();
+  await level('debug');
+  await gateway.logged(({ part, level, msg }) => part === 'restorer' && level === 20 && /refused/.test(msg));
+  await watch();
+  await gateway.logged(() => joined() > before);
+  assert.equal(joined(), before + 1);
+  for (const name of ['warn', 'debug']) {
+    assert.equal((await gateway.api('DELETE', `/api/v1/streams/at-${name}`)).status, 204);
+  }
+  await edit((text) => text.replace(/^log:.*\n/, ''));
+});
+
 test('a broken edit is refused with line and reason, and everything goes on', TIMEOUT, async () => {
   const good = await readFile(gateway.configPath, 'utf8');
   const before = changes('always').length;

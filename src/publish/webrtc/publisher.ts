@@ -48,7 +48,7 @@ export function createWebRtcPublisher(options: WebRtcPublisherOptions): WebRtcPu
 /** Publishes streams to browsers over WebRTC; `whepRoutes` is its HTTP side. */
 export class WebRtcPublisher {
   readonly config: Config['webrtc'];
-  readonly #logger: Logger;
+  readonly #rootLogger: Logger;
   readonly #metrics: Metrics;
   readonly #pool: WorkerPool;
   readonly #sessions = new Map<string, Held>();
@@ -62,7 +62,7 @@ export class WebRtcPublisher {
 
   constructor({ streams, config, logger, metrics, sent }: WebRtcPublisherOptions) {
     this.config = config;
-    this.#logger = logger.child({ component: 'webrtc' });
+    this.#rootLogger = logger;
     this.#metrics = metrics;
     this.#sent = sent;
     this.#pool = new WorkerPool(config, (worker) => this.#listen(worker));
@@ -164,6 +164,11 @@ export class WebRtcPublisher {
     for (const id of [...this.#sessions.keys()]) this.#forget(id, 'gateway stops');
     for (const feed of this.#feeds.values()) feed.close();
     this.#feeds.clear();
+  }
+
+  /** Made anew for each line: a child keeps the level that its parent had when it was made. */
+  get #logger(): Logger {
+    return this.#rootLogger.child({ component: 'webrtc' });
   }
 
   #admit(): ViewerWorker {
