@@ -249,6 +249,49 @@ test('a camera without signal says so and plays when it is back', { timeout: 120
   await page.close();
 });
 
+test('a page hidden for a minute stops playing, unless it is listened to; seen again it plays', {
+  timeout: 120_000,
+}, async () => {
+  const { gateway } = site;
+  gateway.put(status('yard'));
+  const { page } = await site.open('/');
+  // Headless pages are never hidden, and nobody waits a minute: both are played to the page.
+  await page.clock.install();
+  await page.addInitScript(() => {
+    let hidden = false;
+    Object.defineProperty(document, 'hidden', { get: () => hidden });
+    addEventListener('test:hidden', (event) => {
+      hidden = (event as CustomEvent<boolean>).detail;
+      document.dispatchEvent(new Event('visibilitychange'));
+    });
+  });
+  const hide = (hidden: boolean) =>
+    page.evaluate((detail) => dispatchEvent(new CustomEvent('test:hidden', { detail })), hidden);
+  const from = gateway.requests.length;
+  const count = (method: string) =>
+    gateway.requests.slice(from).filter((line) => line.startsWith(`${method} /whep/yard`)).length;
+  await page.goto(`${site.url}/streams/yard`);
+  await playing(page, 'webrtc');
+
+  await hide(true);
+  await page.clock.fastForward(59_000);
+  await hide(false);
+  await page.keyboard.press('m');
+  await hide(true);
+  await page.clock.fastForward(61_000);
+  assert.deepEqual([count('POST'), count('DELETE')], [1, 0]);
+
+  await page.keyboard.press('m');
+  await page.clock.fastForward(61_000);
+  while (count('DELETE') === 0) await once(gateway.heard, 'request');
+  await page.locator('.chip-player').waitFor({ state: 'hidden' });
+  assert.equal(count('POST'), 1);
+  await hide(false);
+  await playing(page, 'webrtc');
+  assert.equal(count('POST'), 2);
+  await page.close();
+});
+
 test('on a phone nothing is wider than the screen', { timeout: 120_000 }, async () => {
   site.gateway.put(status('yard'));
   const { page } = await site.open('/streams/yard', { width: 390, height: 844 });

@@ -13,6 +13,10 @@ const NO_PICTURE_HLS_MS = 15_000;
 /** A live picture that stands still this long is a broken connection. */
 const STALL_MS = 4_000;
 const STALL_HLS_MS = 10_000;
+/** Who looks elsewhere for a moment finds the picture running; after that it is not worth camera, gateway and network. */
+const AWAY_MS = 60_000;
+/** What a browser shows while it wakes a hidden page up is late by the browser's doing. */
+const WAKING_MS = 1_000;
 
 export interface PlayerStatus {
   phase: 'connecting' | 'playing' | 'waiting' | 'refused';
@@ -60,6 +64,10 @@ export class Player {
   #watch = 0;
   #whyHls = '';
   #audio = { muted: true, volume: 1 };
+  readonly #abort = new AbortController();
+  #away = 0;
+  #left = false;
+  #shownSince = Number.NEGATIVE_INFINITY;
   #closed = false;
 
   constructor(options: PlayerOptions) {
@@ -69,6 +77,9 @@ export class Player {
 
   start(): void {
     this.#watch = window.setInterval(() => this.#check(), 500);
+    const { signal } = this.#abort;
+    document.addEventListener('visibilitychange', () => this.#shownOrHidden(), { signal });
+    if (document.hidden) this.#shownOrHidden();
     // Later tries leave what the last one came to in its place, not a word that comes and goes.
     this.#say('connecting', '');
     this.#try('webrtc');
@@ -103,10 +114,37 @@ export class Player {
 
   close(): void {
     this.#closed = true;
+    this.#abort.abort();
+    clearTimeout(this.#away);
     clearInterval(this.#watch);
     clearTimeout(this.#retry);
     this.#drop('candidate');
     this.#drop('active');
+  }
+
+  /** A hidden page stops playing after a while, and plays again, live, once it is seen. */
+  #shownOrHidden(): void {
+    clearTimeout(this.#away);
+    if (document.hidden) this.#away = window.setTimeout(() => this.#leave(), AWAY_MS);
+    else {
+      this.#shownSince = localNow();
+      if (this.#left) this.#try('webrtc');
+      this.#left = false;
+    }
+  }
+
+  #leave(): void {
+    if (!this.#audio.muted || document.pictureInPictureElement !== null) {
+      // Listened to, or watched in a window of its own.
+      this.#shownOrHidden();
+      return;
+    }
+    this.#left = true;
+    clearTimeout(this.#retry);
+    this.#retry = 0;
+    this.#drop('candidate');
+    this.#drop('active');
+    this.#say('connecting', 'It rested while this page was hidden.');
   }
 
   #try(protocol: Protocol): void {
@@ -136,7 +174,7 @@ export class Player {
         this.#say('playing', this.#whyHls);
       }
       const offset = this.#options.clockOffset();
-      if (offset !== undefined) {
+      if (offset !== undefined && now - this.#shownSince > WAKING_MS) {
         const shown = performance.timeOrigin + metadata.expectedDisplayTime;
         const arrival = session.arrival(metadata, shown + offset);
         if (arrival !== undefined) this.glass.add(shown + offset - arrival, now, arrival);
@@ -201,7 +239,8 @@ export class Player {
   #check(): void {
     const now = localNow();
     // Hidden pages get no frame callbacks, and a camera without picture has none to give: nothing to conclude.
-    if (document.hidden || !this.#options.expectsPicture()) {
+    const unseen = document.hidden && document.pictureInPictureElement === null;
+    if (unseen || !this.#options.expectsPicture()) {
       this.#lastFrame = now;
       this.#candidateSince = now;
       return;
