@@ -292,6 +292,39 @@ test('a page hidden for a minute stops playing, unless it is listened to; seen a
   await page.close();
 });
 
+test('the screen is kept from going dark for as long as there is a picture', {
+  timeout: 120_000,
+}, async () => {
+  site.gateway.put(status('yard'));
+  const { page } = await site.open('/files');
+  // What a screen does cannot be seen here, only what the browser was asked for and granted.
+  await page.addInitScript(() => {
+    const locks: WakeLockSentinel[] = [];
+    Object.assign(window, { locks });
+    const { request } = WakeLock.prototype;
+    WakeLock.prototype.request = async function (type) {
+      const lock = await request.call(this, type);
+      locks.push(lock);
+      return lock;
+    };
+  });
+  const held = (count: number) =>
+    page.waitForFunction((wanted) => {
+      const { locks } = window as typeof window & { locks: WakeLockSentinel[] };
+      return locks.filter(({ released }) => !released).length === wanted;
+    }, count);
+  await page.goto(`${site.url}/streams/yard`);
+  await playing(page, 'webrtc');
+  await held(1);
+  site.gateway.put(status('yard', { state: 'backoff', cause: 'unreachable' }));
+  await held(0);
+  site.gateway.put(status('yard'));
+  await held(1);
+  await page.getByRole('link', { name: 'Files' }).click();
+  await held(0);
+  await page.close();
+});
+
 test('on a phone nothing is wider than the screen', { timeout: 120_000 }, async () => {
   site.gateway.put(status('yard'));
   const { page } = await site.open('/streams/yard', { width: 390, height: 844 });

@@ -8,6 +8,7 @@ import { badge, causeOf, hasPicture } from '../core/state.ts';
 import { Player, type PlayerStatus } from '../player/player.ts';
 import { Picture } from './compare.ts';
 import { Toolbar } from './toolbar.ts';
+import { WakeLock } from './wake-lock.ts';
 
 const REPORT_EVERY = 2_000;
 const PROTOCOL_WORDS = { webrtc: 'WebRTC', hls: 'HLS' } as const;
@@ -57,6 +58,7 @@ export class Stage {
   readonly #overlayTitle = h('b');
   readonly #overlayText = h('span');
   readonly #overlay = h('div', { class: 'overlay', role: 'status' }, this.#overlayTitle, this.#overlayText);
+  readonly #wakeLock = new WakeLock();
   #status: PlayerStatus = { phase: 'connecting', why: '' };
   #report = 0;
   #hadPicture = false;
@@ -141,6 +143,7 @@ export class Stage {
     const status = store.get(this.#name);
     const overlay = overlayOf(status, this.#status, store.connected, events.clock.now());
     this.#overlay.hidden = overlay === undefined;
+    void this.#wakeLock.keep(overlay === undefined);
     this.#surface.dataset.dimmed = String(overlay !== undefined);
     this.#surface.setAttribute('aria-busy', String(this.#status.phase === 'connecting'));
     setText(this.#overlayTitle, overlay?.title ?? '');
@@ -164,6 +167,7 @@ export class Stage {
     clearInterval(this.#report);
     this.player.close();
     this.#toolbar.close();
+    void this.#wakeLock.keep(false);
   }
 
   #drawn(video: HTMLVideoElement, rendition: Rendition): void {
