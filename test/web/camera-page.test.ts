@@ -325,6 +325,33 @@ test('the screen is kept from going dark for as long as there is a picture', {
   await page.close();
 });
 
+test('full screen is the whole screen; the controls leave it and come back', {
+  timeout: 120_000,
+}, async () => {
+  site.gateway.put(status('yard'));
+  const { page } = await site.open('/streams/yard', { width: 1280, height: 720 });
+  await playing(page, 'webrtc');
+  await page.keyboard.press('f');
+  await page.waitForFunction(() => document.fullscreenElement !== null);
+  const { width, height } = (await page.locator('.picture').boundingBox())!;
+  assert.deepEqual([Math.round(width), Math.round(height)], [1280, 720]);
+  const seen = (locator: string, opacity: string) =>
+    page.waitForFunction(
+      ([selector, wanted]) => getComputedStyle(document.querySelector(selector!)!).opacity === wanted,
+      [locator, opacity],
+    );
+  await seen('.toolbar', '0');
+  await page.mouse.move(100, 100);
+  await seen('.toolbar', '1');
+  await seen('.toolbar', '0');
+  // What is wrong with a camera is said however long nobody moves.
+  site.gateway.put(status('yard', { state: 'degraded', cause: 'not restored' }));
+  await seen('.picture .badge', '1');
+  await page.keyboard.press('f');
+  await seen('.toolbar', '1');
+  await page.close();
+});
+
 test('on a phone nothing is wider than the screen', { timeout: 120_000 }, async () => {
   site.gateway.put(status('yard'));
   const { page } = await site.open('/streams/yard', { width: 390, height: 844 });

@@ -7,6 +7,7 @@ import { ms } from '../core/format.ts';
 import { badge, causeOf, hasPicture } from '../core/state.ts';
 import { Player, type PlayerStatus } from '../player/player.ts';
 import { Picture } from './compare.ts';
+import { markIdle } from './idle.ts';
 import { Toolbar } from './toolbar.ts';
 import { WakeLock } from './wake-lock.ts';
 
@@ -60,6 +61,7 @@ export class Stage {
   readonly #overlay = h('div', { class: 'overlay', role: 'status' }, this.#overlayTitle, this.#overlayText);
   readonly #wakeLock = new WakeLock();
   #status: PlayerStatus = { phase: 'connecting', why: '' };
+  readonly #abort = new AbortController();
   #report = 0;
   #hadPicture = false;
 
@@ -99,6 +101,7 @@ export class Stage {
       this.#surface,
       this.#toolbar.element,
     );
+    markIdle(this.element, this.#abort.signal);
     this.player = new Player({
       stream: name,
       rendition: 'compare',
@@ -164,6 +167,7 @@ export class Stage {
   }
 
   close(): void {
+    this.#abort.abort();
     clearInterval(this.#report);
     this.player.close();
     this.#toolbar.close();
