@@ -270,7 +270,7 @@ class Parts {
     // A proxy that the operator has given this host decides itself where it leads.
     if (url !== undefined && proxied && !process.env.http_proxy) {
       this.proxy ??= SourceProxy.open();
-      return { url, proxy: (await this.proxy).url };
+      return (await this.proxy).address(url);
     }
     if (url !== undefined) return { url };
     if (!this.rtmp) {

@@ -19,11 +19,13 @@ const PROTOCOLS: Record<string, string> = {
   rtmp: 'rtmp,tcp',
   rtmps: 'rtmps,tcp,tls',
   srt: 'srt,udp',
-  // httpproxy: how TLS goes through a proxy.
+  // httpproxy: how TLS goes through the operator's proxy.
   http: 'http,https,httpproxy,tcp,tls,crypto',
   https: 'https,http,httpproxy,tcp,tls,crypto',
   file: 'file',
 };
+/** The proxy speaks TLS, and its answers name nothing but http URLs. */
+const PROXIED_PROTOCOLS = 'http,tcp,crypto';
 
 /** Containers and streams that http(s) may deliver; script-like ones (concat, sdp, dash) are not among them. */
 const HTTP_FORMATS = [
@@ -97,7 +99,7 @@ export function decoderArguments(
     ['-nostdin', '-hide_banner', '-nostats', '-loglevel', 'repeat+level+verbose'],
     [
       {
-        url: inputUrl(spec.url),
+        url: inputUrl(spec.opens ?? spec.url),
         options: [...inputOptions(spec, path), ...(hardware ? hardwareArguments(hardware) : [])],
       },
     ],
@@ -111,9 +113,9 @@ function inputUrl(url: string): string {
 }
 
 function inputOptions(spec: SourceSpec, path: string): string[] {
-  const scheme = sourceScheme(spec.url);
+  const scheme = sourceScheme(spec.opens ?? spec.url);
   const family = scheme.replace(/^(rtsp|rtmp|http)s$/, '$1');
-  const protocols = PROTOCOLS[scheme];
+  const protocols = spec.proxy === undefined ? PROTOCOLS[scheme] : PROXIED_PROTOCOLS;
   return [
     ...(protocols ? ['-protocol_whitelist', protocols] : []),
     ...(NETWORK_OPTIONS[family] ?? []),

@@ -73,7 +73,8 @@ const RULES: Rule[] = [
   },
   {
     pattern:
-      /Protocol .*not on whitelist|Format not on whitelist|not in allowed_extensions|Protocol not found/i,
+      // The second in the words of ingest/source-answer.ts.
+      /Protocol .*not on whitelist|leads to what is not HTTP|Format not on whitelist|not in allowed_extensions|Protocol not found/i,
     code: 'CLEARWAY_SOURCE_NOT_VIDEO',
     retryable: false,
     says: 'does not deliver video of its own (a playlist or script that leads elsewhere): give the URL of the video',

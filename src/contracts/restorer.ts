@@ -77,6 +77,8 @@ export interface SourceAddress {
   url: string;
   /** URL of the HTTP proxy that ffmpeg goes through, which checks where the source leads. */
   proxy?: string;
+  /** What ffmpeg opens in place of `url`: the proxy speaks TLS for it. */
+  opens?: string;
 }
 
 /** What the restorer needs to open a source once. */

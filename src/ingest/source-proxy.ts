@@ -1,7 +1,12 @@
+import { constants } from 'node:crypto';
 import { once } from 'node:events';
 import { createServer, type IncomingMessage, type Server } from 'node:http';
-import { type AddressInfo, connect, isIP, type Socket } from 'node:net';
-import { type Duplex, pipeline } from 'node:stream';
+import * as net from 'node:net';
+import { pipeline } from 'node:stream';
+import * as tls from 'node:tls';
+import type { SourceAddress } from '../contracts/restorer.ts';
+import { meantHost, plainUrl } from './plain-url.ts';
+import { AnswerRefused, readAnswer } from './source-answer.ts';
 import { isForbidden, type Resolver, systemResolver } from './sources.ts';
 
 /** Why a connection failed, in the words of ffmpeg's own failures: codec/ffmpeg-failure.ts reads them. */
@@ -17,15 +22,27 @@ const REASONS: Record<string, string> = {
 /** host:port, the port of a URL being optional. */
 const AUTHORITY = /^(?:\[([0-9a-f:.]+)\]|([^[\]:@]+))(?::(\d{1,5}))?$/i;
 
+/** The proxy says these itself; the last has answers come with text between their bytes. */
+const NOT_FORWARDED = /^(?:(?:proxy-)?connection|host|icy-metadata)$/i;
+
+/** Whatever a camera speaks: they sign their own certificates, and some are old. */
+const ANY_TLS: tls.ConnectionOptions = {
+  rejectUnauthorized: false,
+  minVersion: 'TLSv1',
+  ciphers: 'DEFAULT@SECLEVEL=0',
+  secureOptions: constants.SSL_OP_LEGACY_SERVER_CONNECT,
+};
+
 /**
- * An HTTP proxy on loopback for ffmpeg's http(s) sources (RFC 9112, 3.2.2; RFC 9110, 9.3.6). ffmpeg follows redirects
- * and playlists wherever they lead and resolves names anew each time; here every connection it asks for is checked as
- * the source's URL was, and made to an address that was checked.
+ * An HTTP proxy on loopback for ffmpeg's http(s) sources (RFC 9112, 3.2.2). ffmpeg follows redirects and playlists
+ * wherever they lead, by whatever protocol they name, and resolves names anew each time. Here every connection it asks
+ * for is checked as the source's URL was, and made to an address that was checked; the proxy speaks TLS in its place,
+ * so that it sees every answer and leaves no way in it but through the proxy again (readAnswer).
  */
 export class SourceProxy {
   private readonly resolve: Resolver;
   private readonly server: Server;
-  private readonly sockets = new Set<Socket>();
+  private readonly sockets = new Set<net.Socket>();
 
   static async open(resolve: Resolver = systemResolver): Promise<SourceProxy> {
     const proxy = new SourceProxy(resolve);
@@ -37,17 +54,18 @@ export class SourceProxy {
   private constructor(resolve: Resolver) {
     this.resolve = resolve;
     this.server = createServer((request) => void this.forward(request));
-    this.server.on('connect', (request, client, head) => void this.tunnel(request, client, head));
-    this.server.on('connection', (socket: Socket) => {
+    this.server.on('connection', (socket: net.Socket) => {
       this.sockets.add(socket);
       socket.on('error', () => {});
       socket.once('close', () => this.sockets.delete(socket));
     });
   }
 
-  /** What ffmpeg takes as `http_proxy`. */
-  get url(): string {
-    return `http://127.0.0.1:${(this.server.address() as AddressInfo).port}`;
+  /** How ffmpeg opens an http(s) source through this proxy. */
+  address(url: string): SourceAddress {
+    const proxy = `http://127.0.0.1:${(this.server.address() as net.AddressInfo).port}`;
+    const opens = plainUrl(url);
+    return { url, proxy, ...(opens === undefined ? {} : { opens }) };
   }
 
   async close(): Promise<void> {
@@ -57,53 +75,59 @@ export class SourceProxy {
     await closed;
   }
 
-  /** The answer goes back as it comes: cameras speak a freer HTTP than Node's parser takes. */
   private async forward({ socket, method, url = '', rawHeaders }: IncomingMessage): Promise<void> {
-    const [, authority, path = ''] = /^http:\/\/([^/?#]*)(.*)$/i.exec(url) ?? [];
-    const upstream = await this.connect(socket, authority, 80);
-    if (!upstream) return;
-    const headers = rawHeaders.flatMap((name, at) =>
-      at % 2 === 1 || /^(?:proxy-)?connection$/i.test(name) ? [] : `${name}: ${rawHeaders[at + 1]}`,
-    );
-    const line = `${method} ${path.startsWith('/') ? '' : '/'}${path} HTTP/1.1`;
-    // The next request may be for another host.
-    upstream.write([line, ...headers, 'Connection: close', '', ''].join('\r\n'), 'latin1');
-    pipeline(upstream, socket, () => {});
-  }
-
-  private async tunnel({ url }: IncomingMessage, client: Duplex, head: Buffer): Promise<void> {
-    const upstream = await this.connect(client, url, 443);
-    if (!upstream) return;
-    client.write('HTTP/1.1 200 OK\r\n\r\n');
-    upstream.write(head);
-    pipeline(client, upstream, client, () => {});
-  }
-
-  /** Connects to where the client wants to; undefined once it has been told why not. */
-  private async connect(client: Duplex, authority = '', usualPort: number): Promise<Socket | undefined> {
-    const refuse = (status: string) => {
-      client.end(`HTTP/1.1 ${status}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n`);
-      return undefined;
-    };
+    const refuse = (status: string) =>
+      socket.end(`HTTP/1.1 ${status}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n`);
+    const [, authority = '', path = ''] = /^http:\/\/([^/?#]*)(.*)$/i.exec(url) ?? [];
     const [, address, name, port] = AUTHORITY.exec(authority) ?? [];
-    const host = address ?? name;
-    if (host === undefined) return refuse('400 Bad Request');
+    const asked = address ?? name;
+    if (asked === undefined) return void refuse('400 Bad Request');
+    const { host, secure } = meantHost(asked);
     try {
-      const all = isIP(host) ? [host] : await this.resolve(host);
-      const allowed = all.filter((one) => !isForbidden(one));
-      if (allowed.length === 0) return refuse('502 leads to a link-local or cloud metadata address');
-      const found = allowed.map((one) => ({ address: one, family: isIP(one) }));
-      const upstream = connect({
-        host,
-        port: Number(port ?? usualPort),
-        autoSelectFamily: true,
-        lookup: (_host, _options, done) => done(null, found),
-      });
-      client.once('close', () => upstream.destroy());
-      await once(upstream, 'connect');
-      return upstream;
+      const upstream = await this.connect(socket, host, Number(port ?? (secure ? 443 : 80)), secure);
+      const headers = rawHeaders.flatMap((header, at) =>
+        at % 2 === 1 || NOT_FORWARDED.test(header) ? [] : `${header}: ${rawHeaders[at + 1]}`,
+      );
+      upstream.write(
+        [
+          `${method} ${path.startsWith('/') ? '' : '/'}${path} HTTP/1.1`,
+          `Host: ${net.isIP(host) === 6 ? `[${host}]` : host}${port === undefined ? '' : `:${port}`}`,
+          ...headers,
+          // The next request may be for another host.
+          'Connection: close\r\n\r\n',
+        ].join('\r\n'),
+        'latin1',
+      );
+      pipeline(await readAnswer(upstream, secure), socket, () => {});
     } catch (error) {
-      return refuse(`502 ${REASONS[(error as NodeJS.ErrnoException).code ?? ''] ?? 'Connection reset'}`);
+      const { code = '' } = error as NodeJS.ErrnoException;
+      refuse(`502 ${error instanceof AnswerRefused ? error.message : (REASONS[code] ?? 'Connection reset')}`);
     }
+  }
+
+  /** Connects to where the client wants to, for as long as it does. Rejects with why not. */
+  private async connect(
+    client: net.Socket,
+    host: string,
+    port: number,
+    secure: boolean,
+  ): Promise<net.Socket> {
+    const all = net.isIP(host) ? [host] : await this.resolve(host);
+    const allowed = all.filter((one) => !isForbidden(one));
+    if (allowed.length === 0) throw new AnswerRefused('leads to a link-local or cloud metadata address');
+    const found = allowed.map((one) => ({ address: one, family: net.isIP(one) }));
+    const where: net.TcpNetConnectOpts = {
+      host,
+      port,
+      autoSelectFamily: true,
+      lookup: (_host, _options, done) => done(null, found),
+    };
+    const upstream = secure
+      ? tls.connect({ ...where, ...ANY_TLS, servername: net.isIP(host) ? '' : host })
+      : net.connect(where);
+    client.once('close', () => upstream.destroy());
+    upstream.on('error', () => {});
+    await once(upstream, secure ? 'secureConnect' : 'connect');
+    return upstream;
   }
 }

@@ -1,11 +1,13 @@
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
+import { createCipheriv } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
-import type { IncomingMessage } from 'node:http';
+import type { IncomingMessage, ServerResponse } from 'node:http';
 import { createServer } from 'node:https';
-import { connect } from 'node:net';
+import { connect, createServer as createTcpServer } from 'node:net';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
+import { gzipSync } from 'node:zlib';
 import { SourceProxy } from '../../src/ingest/source-proxy.ts';
 import { listen, startHttpCamera } from '../support/bad-cameras.ts';
 import { decodeFrames } from '../support/decode.ts';
@@ -13,6 +15,8 @@ import { renderClip, temporaryDirectory } from '../support/ffmpeg.ts';
 import { freePort } from '../support/ports.ts';
 
 const METADATA = 'http://169.254.169.254/latest/meta-data';
+/** By its name alone ffmpeg 8 does not take everything for a playlist. */
+const HLS = 'application/vnd.apple.mpegurl';
 /** Names that only the proxy knows: who connects to them goes through it. */
 const HOSTS: Record<string, string[]> = {
   'camera.test': ['127.0.0.1'],
@@ -38,7 +42,7 @@ before(async () => {
 });
 after(() => stack.disposeAsync());
 
-const decode = (url: string) => decodeFrames(url, 10, { proxy: proxy.url });
+const decode = (url: string) => decodeFrames(url, 10, proxy.address(url));
 
 test('a camera plays through it, by a name that nobody else resolves', async () => {
   const asked: IncomingMessage[] = [];
@@ -57,7 +61,7 @@ test('a camera plays through it, by a name that nobody else resolves', async () 
   }
 });
 
-test('so does one that speaks TLS, or whose HTTP no parser takes', async () => {
+test('so does one that speaks TLS, with all that its playlists name', async () => {
   const file = (name: string) => join(directory, name);
   execFileSync(
     'openssl',
@@ -68,10 +72,56 @@ test('so does one that speaks TLS, or whose HTTP no parser takes', async () => {
     { stdio: 'ignore' },
   );
   const [cert, key] = await Promise.all([readFile(file('cert.pem')), readFile(file('key.pem'))]);
-  await using secure = await listen(createServer({ cert, key }, (_request, response) => response.end(clip)));
-  const { frames, error } = await decode(`https://camera.test:${secure.port}/`);
-  assert.equal(frames.length, 10, error?.message);
+  const secret = Buffer.from('sixteen letters!');
+  const asked: IncomingMessage[] = [];
+  await using source = await listen(
+    createServer({ cert, key }, (request, response) => {
+      asked.push(request);
+      const { host } = request.headers;
+      // In parts of unknown length, as most servers send what they make.
+      const send = (body: Buffer) => {
+        response.write(body.subarray(0, 5));
+        response.end(body.subarray(5));
+      };
+      const list = (entry: string) => {
+        response.setHeader('content-type', HLS);
+        return send(Buffer.from(`#EXTM3U\n${entry}\n`));
+      };
+      switch (request.url) {
+        case '/':
+          return response.writeHead(302, { location: `https://${host}/all.m3u8` }).end();
+        case '/all.m3u8':
+          return list(`#EXT-X-STREAM-INF:BANDWIDTH=1\nhttps://${host}/list.m3u8`);
+        case '/list.m3u8':
+          return list(
+            `#EXT-X-TARGETDURATION:1\n#EXTINF:1,\na.ts\n#EXTINF:1,\n//${host}/a.ts\n#EXT-X-KEY:METHOD=AES-128,URI="https://${host}/key"\n#EXTINF:1,\nsecret.ts\n#EXT-X-ENDLIST`,
+          );
+        case '/key':
+          return send(secret);
+        case '/secret.ts': {
+          // The initialisation vector is the number of the segment (RFC 8216, 5.2).
+          const cipher = createCipheriv('aes-128-cbc', secret, Buffer.from('2'.padStart(32, '0'), 'hex'));
+          return send(Buffer.concat([cipher.update(clip), cipher.final()]));
+        }
+        default:
+          return send(clip);
+      }
+    }),
+  );
+  for (const host of ['camera.test', '127.0.0.1']) {
+    asked.length = 0;
+    const url = `https://me:secret@${host}:${source.port}`;
+    const { frames, error } = await decodeFrames(url, 75, proxy.address(url));
+    assert.equal(frames.length, 75, error?.message);
+    assert.deepEqual(
+      asked.slice(0, 3).map(({ url }) => url),
+      ['/', '/all.m3u8', '/list.m3u8'],
+    );
+    for (const { headers } of asked) assert.equal(headers.host, `${host}:${source.port}`);
+  }
+});
 
+test('so does one whose HTTP no parser takes', async () => {
   await using odd = await startHttpCamera((_request, { socket }) => {
     socket?.end(Buffer.concat([Buffer.from('ICY 200 OK\r\nContent-Type : video/mp2t\r\n\r\n'), clip]));
   });
@@ -86,9 +136,11 @@ test('neither a redirect nor a playlist leads to a forbidden address', async () 
     else if (how === 'twice')
       response.writeHead(302, { location: `http://${headers.host}/redirect/name` }).end();
     else
-      response.end(
-        `#EXTM3U\n#EXT-X-TARGETDURATION:1\n#EXTINF:1,\n${where[to].replace('meta-data', 'a.ts')}\n#EXT-X-ENDLIST\n`,
-      );
+      response
+        .setHeader('content-type', HLS)
+        .end(
+          `#EXTM3U\n#EXT-X-TARGETDURATION:1\n#EXTINF:1,\n${where[to].replace('meta-data', 'a.ts')}\n#EXT-X-ENDLIST\n`,
+        );
   });
   for (const path of [
     'redirect/literal',
@@ -100,6 +152,80 @@ test('neither a redirect nor a playlist leads to a forbidden address', async () 
   ]) {
     const { error } = await decode(`http://camera.test:${source.port}/${path}`);
     assert.equal(error?.code, 'CLEARWAY_URL_REFUSED', `${path}: ${error?.message}`);
+  }
+});
+
+test('no line of a playlist leads past it, whatever protocol of ffmpeg it names', async () => {
+  await using elsewhere = await listen(createTcpServer((socket) => socket.end()));
+  const at = `127.0.0.1:${elsewhere.port}`;
+  const urls = [
+    ...['httpproxy', 'tcp', 'tls', 'udp', 'rtp', 'rtmp', 'gopher', 'ftp', 'mmsh', 'ffrtmphttp', 'srt'].map(
+      (protocol) => `${protocol}://${at}/a.ts`,
+    ),
+    ...['crypto', 'async', 'cache', 'concat', 'concatf', 'hls'].flatMap((wrapper) =>
+      ['http', 'tcp'].flatMap((protocol) => [
+        `${wrapper}:${protocol}://${at}/a.ts`,
+        `${wrapper}+${protocol}://${at}/a.ts`,
+      ]),
+    ),
+    `subfile,,start,0,end,9,,:http://${at}/a.ts`,
+    `data:application/vnd.apple.mpegurl,#EXTM3U%0A#EXT-X-STREAM-INF:BANDWIDTH=1%0Atcp://${at}`,
+    `file://${join(directory, 'a.ts')}`,
+    `unix:${join(directory, 'a.ts')}`,
+  ];
+  const segment = (tag: string, url = 'a.ts') =>
+    `#EXT-X-TARGETDURATION:1\n${tag}#EXTINF:1,\n${url}\n#EXT-X-ENDLIST`;
+  const lists = urls.flatMap((url) => [
+    segment('', url),
+    segment(`#EXT-X-KEY:METHOD=AES-128,URI="${url}"\n`),
+    segment(`#EXT-X-MAP:URI="${url}"\n`),
+    `#EXT-X-STREAM-INF:BANDWIDTH=1\n${url}`,
+    `#EXT-X-MEDIA:TYPE=AUDIO,GROUP-ID="a",NAME="a",URI="${url}"\n#EXT-X-STREAM-INF:BANDWIDTH=1,AUDIO="a"\nlist`,
+  ]);
+  const asked = new Set<string>();
+  // One that plays, and beside it each of the others.
+  await using source = await startHttpCamera((request, response) => {
+    const path = request.url!.slice(1);
+    asked.add(path);
+    if (path === 'a.ts') return response.end(clip);
+    const variant = (name: string | number) => `#EXT-X-STREAM-INF:BANDWIDTH=1\n${name}.m3u8`;
+    const all = [variant('list'), ...lists.map((_, list) => variant(list))].join('\n');
+    const list = path === 'all.m3u8' ? all : (lists[Number.parseInt(path, 10)] ?? segment(''));
+    return response.end(`#EXTM3U\n${list}\n`);
+  });
+  const { frames, error } = await decode(`http://camera.test:${source.port}/all.m3u8`);
+  assert.equal(elsewhere.accepted, 0);
+  assert.equal(frames.length, 10, error?.message);
+  for (const list of lists.keys()) assert.ok(asked.has(`${list}.m3u8`), `list ${list} was read`);
+});
+
+test('nor does a playlist that does not look like one to the proxy, or a redirect', async () => {
+  await using elsewhere = await listen(createTcpServer((socket) => socket.end()));
+  const entry = `tcp://127.0.0.1:${elsewhere.port}`;
+  const list = `#EXTM3U\n#EXT-X-STREAM-INF:BANDWIDTH=1\n${entry}\n`;
+  // An ID3v2 tag of ten bytes, which ffmpeg skips before it looks what follows.
+  const tag = Buffer.from('ID3\u0004\0\0\0\0\0\u000a0123456789', 'latin1');
+  const ANSWERS: Record<string, (response: ServerResponse) => unknown> = {
+    'behind a tag': (response) => response.end(Buffer.concat([tag, Buffer.from(list)])),
+    'behind a tag, in two parts': (response) => {
+      response.write(Buffer.concat([tag, Buffer.from(list.slice(0, 4))]));
+      response.end(list.slice(4));
+    },
+    'with text between its bytes': (response) =>
+      response.writeHead(200, { 'icy-metaint': '4' }).end(list.replace(/.{4}/gs, '$&\0')),
+    compressed: (response) => response.writeHead(200, { 'content-encoding': 'gzip' }).end(gzipSync(list)),
+    'of an odd status': (response) => response.writeHead(304, { 'content-length': list.length }).end(list),
+    'in a raw answer': ({ socket }) => socket!.end(`ICY 302 Found\n\n${list}`),
+    'a redirect': (response) => response.writeHead(302, { location: entry }).end(),
+  };
+  await using source = await startHttpCamera((request, response) => {
+    ANSWERS[decodeURIComponent(request.url!.slice(1))]!(response);
+  });
+  for (const name of Object.keys(ANSWERS)) {
+    const { frames, error } = await decode(`http://camera.test:${source.port}/${encodeURIComponent(name)}`);
+    assert.equal(frames.length, 0);
+    assert.ok(error, name);
+    assert.equal(elsewhere.accepted, 0, name);
   }
 });
 
@@ -123,8 +249,9 @@ test('what cannot be reached is named as it is without a proxy', async () => {
 });
 
 test('it is no web server, and what a browser can send leads nowhere', async () => {
-  const { port, host } = new URL(proxy.url);
-  const response = await fetch(proxy.url, { redirect: 'error' });
+  const address = proxy.address('http://camera.test/').proxy!;
+  const { port, host } = new URL(address);
+  const response = await fetch(address, { redirect: 'error' });
   assert.equal(response.status, 400);
   const socket = connect(Number(port), '127.0.0.1');
   socket.end(`GET http://me@${host}/ HTTP/1.1\r\nHost: ${host}\r\n\r\n`);
