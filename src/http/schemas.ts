@@ -11,7 +11,7 @@ import type { Problem } from './problem.ts';
 const summary = z.object({ p50: z.number(), p95: z.number(), max: z.number() });
 
 /** A schema for each key of a contract, so that the compiler tells when one is missing here. */
-type Shape<T> = Record<keyof T, z.ZodType>;
+export type Shape<T> = Record<keyof T, z.ZodType>;
 
 export const statusSchema = z
   .object({

@@ -29,11 +29,6 @@ export function hashToken(token: string): string {
   return `sha256:${createHash('sha256').update(token).digest('hex')}`;
 }
 
-/** A new bearer token, 256 random bits. */
-export function makeToken(): string {
-  return randomBytes(32).toString('base64url');
-}
-
 /** Whether a password matches a hash made by `hashPassword`. Costs what the hash says; takes the same time either way. */
 export async function verifyPassword(password: string, stored: string): Promise<boolean> {
   const [, N, r, p, salt = '', hash = ''] = stored.split(':');

@@ -53,7 +53,6 @@ export const manifestSchema = z.discriminatedUnion('kind', [
 
 export type Manifest = z.output<typeof manifestSchema>;
 export type RestorerManifest = Extract<Manifest, { kind: 'restorer' }>;
-export type SmootherManifest = Extract<Manifest, { kind: 'smoother' }>;
 
 /** A model's files, read and checked against each other; the graph itself is checked when it is opened. */
 export interface ModelFiles {

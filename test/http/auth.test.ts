@@ -4,7 +4,7 @@ import { after, before, describe, it } from 'node:test';
 import type { FastifyPluginAsync, FastifyRequest } from 'fastify';
 import { type ConfigInput, configSchema } from '../../src/config/schema.ts';
 import type { Guard } from '../../src/contracts/http.ts';
-import { hashPassword, hashToken, makeToken, verifyPassword, verifyToken } from '../../src/http/secrets.ts';
+import { hashPassword, hashToken, verifyPassword, verifyToken } from '../../src/http/secrets.ts';
 import { answer, jsonRequest, startServer, type TestServer } from './support.ts';
 
 const nameOf = (request: FastifyRequest) => (request.params as { name: string }).name;
@@ -17,8 +17,8 @@ const player = (guard: Guard): FastifyPluginAsync[] => [
   },
 ];
 
-const token = makeToken();
-const gateToken = makeToken();
+const token = 'of-the-whole-gateway';
+const gateToken = 'of-the-gate';
 
 async function withAuth(): Promise<ConfigInput> {
   return {
@@ -275,7 +275,7 @@ describe('auth under attack', { timeout: 120_000 }, () => {
       const ask = (headers: Record<string, string>) =>
         fetch(`${server.url}/api/v1/streams`, { headers }).then(answer);
       assert.equal((await ask(bearer(token))).status, 200);
-      const next = makeToken();
+      const next = 'of-whoever-is-next';
       const auth = { tokens: [{ name: 'next', token: hashToken(next) }] };
       server.http.reconfigure(configSchema.parse({ auth }));
       assert.equal((await ask(bearer(token))).status, 401);

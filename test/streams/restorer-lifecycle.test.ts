@@ -198,16 +198,3 @@ test('only a model that runs makes the picture smaller', async (t) => {
   // The source has 480 lines; 360 is the least an overloaded host restores at.
   assert.deepEqual(Object.fromEntries(heights), { none: 480, brighten: 480, blend: 360 });
 });
-
-test('a provider that does not work here is named, and the stream is restored by the next', async (t) => {
-  const restorer = new RestorerClient({ ...OPTIONS, provider: 'cuda', avoid: ['webgpu'] }, silentLogger);
-  t.after(() => restorer.close());
-  restorer.start();
-  const [ready] = await once(restorer, 'ready');
-  if (ready.provider !== 'cpu') return t.skip('there is a GPU');
-  const [cuda, cpu] = ready.providers;
-  assert.deepEqual([cuda.provider, cuda.works, cpu.provider, cpu.works], ['cuda', false, 'cpu', true]);
-  assert.match(cuda.detail, /no NVIDIA GPU here|missing|Linux on x64 only/);
-  startStream(restorer, 'cam', 'lavfi:testsrc2=s=320x180:r=25', { height: 180 });
-  for await (const event of eventsOf(restorer)) if (event.t === 'report' && event.report.restored > 0) break;
-});

@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { CONTAINERS, JOB_STATES, type JobSettings, type JobStatus, TARGETS } from '../../contracts/jobs.ts';
+import type { Shape } from '../schemas.ts';
 
 const CODECS = ['h264', 'hevc', 'av1'] as const;
 
@@ -46,9 +47,6 @@ export const requestSchema = settingsSchema.extend({
     .describe('a finished resumable upload: the last part of its URL; it is used up'),
   name: z.string().min(1).max(255).optional().describe('what to call the file; for people only'),
 });
-
-/** A schema for each key of a contract, so that the compiler tells when one is missing here. */
-type Shape<T> = Record<keyof T, z.ZodType>;
 
 const error = z.object({ code: z.string(), message: z.string(), retryable: z.boolean() });
 const path = z.string().describe('path on this gateway');

@@ -1,4 +1,10 @@
-import type { IceCredentials, Negotiated, Offer, OfferedMedia } from './offer.ts';
+import {
+  ABS_SEND_TIME,
+  type IceCredentials,
+  type Negotiated,
+  type Offer,
+  type OfferedMedia,
+} from './offer.ts';
 
 /** Synchronisation sources of one media section: the media's and its retransmissions'. */
 export interface Sources {
@@ -19,8 +25,6 @@ export interface AnswerOptions {
   cname: string;
   sources: { video: Sources; audio: Sources };
 }
-
-const ABS_SEND_TIME = 'http://www.webrtc.org/experiments/rtp-hdrext/abs-send-time';
 
 /**
  * The answer to a player's offer (RFC 9429, 5.3; draft-ietf-wish-whep-04): sendonly, bundled, every candidate in it,

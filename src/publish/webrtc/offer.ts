@@ -43,7 +43,7 @@ export const UFRAG = /^[A-Za-z0-9+/=_-]{4,256}$/;
 export const PWD = /^[A-Za-z0-9+/=_-]{22,256}$/;
 const MID = /^[\w!#$%&'*+.^`{|}~-]{1,32}$/;
 const FINGERPRINT = /^(sha-(?:1|224|256|384|512)) ((?:[0-9A-F]{2}:){19,63}[0-9A-F]{2})$/i;
-const ABS_SEND_TIME = 'http://www.webrtc.org/experiments/rtp-hdrext/abs-send-time';
+export const ABS_SEND_TIME = 'http://www.webrtc.org/experiments/rtp-hdrext/abs-send-time';
 /** H.264 profiles that decode constrained baseline, the nearest first. */
 const PROFILES = ['42e0', '42c0', '4200', '4d00', '4d40', '4de0', '6400', '640c'];
 

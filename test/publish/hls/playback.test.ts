@@ -19,6 +19,8 @@ interface Player {
   errors: string[];
   parts: number;
   blocking: number;
+  /** It has nothing more to show. */
+  starved: boolean;
 }
 
 /** Somebody else's page, of another origin: hls.js and a video element. */
@@ -39,7 +41,7 @@ async function servePage(url: string): Promise<FastifyInstance> {
   player.on(Hls.Events.LEVEL_LOADING, (_, { url }) => { if (url.includes('_HLS_msn')) state.blocking++; });
   player.loadSource('${url}');
   player.attachMedia(video);
-  window.read = () => ({ ...state, time: video.currentTime, width: video.videoWidth, latency: player.latency });
+  window.read = () => ({ ...state, time: video.currentTime, width: video.videoWidth, latency: player.latency, starved: video.readyState < 3 });
 </script>`),
   );
   await app.listen({ host: '127.0.0.1', port: 0 });
@@ -55,7 +57,7 @@ async function play(t: TestContext, hls: HlsServer, steps: (watch: Watch) => Pro
   const read = () => page.evaluate('window.read()') as Promise<Player>;
   const until = async (condition: string) => {
     await page.waitForFunction(
-      `(({ ${'time, width, parts, blocking, errors'} }) => errors.length > 0 || (${condition}))(window.read())`,
+      `(({ ${'time, width, parts, blocking, starved, errors'} }) => errors.length > 0 || (${condition}))(window.read())`,
       null,
       {
         timeout: 60_000,
@@ -131,8 +133,7 @@ test('hls.js plays on after an outage', { timeout: 120_000 }, async (t) => {
   await play(t, hls, async ({ until }) => {
     const before = await until('time > 2');
     source.stall();
-    // The player uses up what it has.
-    await new Promise((resolve) => setTimeout(resolve, 2500));
+    await until('starved');
     source.resume();
     await until(`time > ${before.time + 6}`);
   });
