@@ -210,7 +210,11 @@ export const configSchema = z.strictObject({
       part: duration.default(400).describe('target duration of a partial segment'),
       segment: duration.default(2000).describe('target duration of a segment; a keyframe starts each'),
       segments: z.number().int().min(3).max(60).default(8).describe('segments kept in the playlist'),
-      idle: duration.default(30_000).describe('keep muxing this long after the last request'),
+      idle: duration
+        // Less than players take from one request to the next, and they find nothing; more than timers can wait.
+        .refine((ms) => ms >= 1000 && ms <= 24 * 3_600_000, 'must be 1s to 24h')
+        .default(30_000)
+        .describe('keep muxing this long after the last request'),
     })
     .refine(({ part, segment }) => part >= 50 && part <= segment, {
       path: ['part'],

@@ -105,6 +105,13 @@ describe('parseConfig', () => {
       'webrtc: {portRange: [5000, 5000]}',
       /webrtc\.portRange: the first port must be below/,
     ],
+    // A timer that is to wait longer than 2^31 ms does not wait at all.
+    [
+      'an idle time that no timer waits for',
+      'hls: {idle: 1000h}',
+      /^c\.yml:1:13 hls\.idle: must be 1s to 24h/,
+    ],
+    ['no idle time', 'hls: {idle: 0s}', /^c\.yml:1:13 hls\.idle: must be 1s to 24h/],
     [
       'two users of one name',
       `auth: {tokens: [{name: a, token: 'sha256:${'0'.repeat(64)}'}, {name: a, token: 'sha256:${'1'.repeat(64)}'}]}`,
