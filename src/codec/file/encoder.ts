@@ -11,6 +11,7 @@ import { FILE_ONLY, fileUrl } from './opening.ts';
 import type { VideoProbe } from './probe.ts';
 import { matroskaHeader, pictureHeader } from './raw-matroska.ts';
 import { CONTAINERS, type Container, planTracks } from './tracks.ts';
+import { HANGS_AFTER, Watchdog } from './watchdog.ts';
 
 const KEPT_PROBLEMS = 20;
 /** Seconds between keyframes: players that seek, and those that compare frames, decode no more than this. */
@@ -76,6 +77,8 @@ export class FileEncoder implements AsyncDisposable {
   private earliest = 0n;
   /** The pipe broke: the child's end says why. */
   private broken = false;
+  private readonly watchdog: Watchdog;
+  private hung = false;
 
   constructor(options: FileEncoderOptions) {
     this.options = options;
@@ -89,6 +92,11 @@ export class FileEncoder implements AsyncDisposable {
       this.problems.push(line);
       if (this.problems.length > KEPT_PROBLEMS) this.problems.shift();
     });
+    this.watchdog = new Watchdog(this.child.pid, () => {
+      this.hung = true;
+      void this.child.stop();
+    });
+    void this.child.closed.then(() => this.watchdog.stop());
     this.pipe = this.child.pipes[0]!;
     this.pipe.on('error', () => {
       this.broken = true;
@@ -104,15 +112,18 @@ export class FileEncoder implements AsyncDisposable {
   async write(picture: ArrayBuffer, pts: number): Promise<void> {
     const time = this.nanoseconds(pts);
     this.pipe.write(pictureHeader(time, picture.byteLength));
+    this.watchdog.waiting = true;
     const failure = await new Promise<Error | null | undefined>((resolve) =>
       this.pipe.write(new Uint8Array(picture), resolve),
     );
+    this.watchdog.waiting = false;
     if (failure || this.broken) throw await this.failure();
   }
 
   /** Ends the result and moves it to its place. */
   async finish(): Promise<void> {
     this.pipe.end();
+    this.watchdog.waiting = true;
     const { code, error } = await this.child.closed;
     if (code !== 0 || error) throw await this.failure();
     await rename(partPath(this.options.output), this.options.output);
@@ -143,6 +154,13 @@ export class FileEncoder implements AsyncDisposable {
 
   private async failure(): Promise<ClearwayError> {
     const { code, signal, error } = await this.child.closed;
+    if (this.hung) {
+      return new ClearwayError(
+        'CLEARWAY_ENCODER_FAILED',
+        `The encoder of the result did nothing for ${HANGS_AFTER} s: look whether the disk it is written to answers.`,
+        { retryable: true },
+      );
+    }
     const log = this.problems.join('\n');
     // EFBIG and SIGXFSZ: a limit on the size of files, which is full as well.
     if (/No space left on device|Disk quota exceeded|File too large/i.test(log) || signal === 'SIGXFSZ') {
