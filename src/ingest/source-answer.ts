@@ -35,10 +35,7 @@ interface Head {
  * the connection.
  * @param secure whether it comes over TLS
  */
-export async function readAnswer(
-  upstream: Readable,
-  secure: boolean,
-): Promise<AsyncIterable<Buffer | string>> {
+export async function readAnswer(upstream: Readable, secure: boolean): Promise<AsyncIterable<Buffer>> {
   const input = upstream[Symbol.asyncIterator]() as AsyncIterableIterator<Buffer>;
   const { head, rest } = await readHead(input);
   const { status, headers } = head;
