@@ -1,6 +1,7 @@
 import { createServer } from 'node:net';
 import { availableParallelism, cpus, totalmem } from 'node:os';
 import { dirname, resolve } from 'node:path';
+import { gatewayUptime } from './cli/running-gateway.ts';
 import { checkFfmpeg, ffmpegPath } from './codec/ffmpeg.ts';
 import { tryHardwareDecoders } from './codec/hardware-decoder.ts';
 import { tryHardwareEncoders } from './codec/hardware-encoder.ts';
@@ -52,8 +53,15 @@ export async function doctor(configPath: string, root: string): Promise<number> 
   report.section('configuration');
   const config = await readConfig(report, configPath);
   report.section('ports');
-  await checkPort(report, 'http', config.http.host, config.http.port);
-  if (config.rtmp.enabled) await checkPort(report, 'rtmp', config.rtmp.host, config.rtmp.port);
+  const uptime = await gatewayUptime(config.http);
+  if (uptime !== undefined) {
+    report.ok(
+      `a gateway has been running for ${uptime} s: it has them, and the times below are of what it leaves`,
+    );
+  } else {
+    await checkPort(report, 'http', config.http.host, config.http.port);
+    if (config.rtmp.enabled) await checkPort(report, 'rtmp', config.rtmp.host, config.rtmp.port);
+  }
   const [first, last] = config.webrtc.portRange;
   const ports = last - first + 1;
   // One for IPv4 and one for IPv6.
@@ -110,8 +118,7 @@ async function checkPort(report: Report, what: string, host: string, port: numbe
     server.once('error', done);
     server.listen(port, host, () => done(undefined));
   });
-  if (error)
-    report.wrong(`${what}: ${host}:${port} cannot be opened (${error.code}); a running gateway holds it too`);
+  if (error) report.wrong(`${what}: ${host}:${port} cannot be opened (${error.code})`);
   else report.ok(`${what}: ${host}:${port} is free`);
   await new Promise<void>((done) => server.close(() => done()));
 }

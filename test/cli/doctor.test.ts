@@ -1,0 +1,56 @@
+import assert from 'node:assert/strict';
+import { execFile } from 'node:child_process';
+import { once } from 'node:events';
+import { cp, writeFile } from 'node:fs/promises';
+import { type AddressInfo, createServer } from 'node:net';
+import { join } from 'node:path';
+import { after, before, test } from 'node:test';
+import { fileURLToPath } from 'node:url';
+import { stringify } from 'yaml';
+import { temporaryDirectory } from '../support/ffmpeg.ts';
+import { startGateway } from '../support/gateway.ts';
+import { freePort } from '../support/ports.ts';
+import { FIXTURE_MODELS } from '../support/restoring.ts';
+
+const TIMEOUT = { timeout: 120_000 };
+const MAIN = fileURLToPath(new URL('../../src/main.ts', import.meta.url));
+
+let directory: Awaited<ReturnType<typeof temporaryDirectory>>;
+/** One model: all there are would be checked and timed for each provider. */
+let restorer: { models: string };
+before(async () => {
+  directory = await temporaryDirectory();
+  restorer = { models: join(directory.path, 'models') };
+  await cp(join(FIXTURE_MODELS, 'blend'), join(restorer.models, 'blend'), { recursive: true });
+});
+after(() => directory[Symbol.asyncDispose]());
+
+function doctor(config: string): Promise<{ code: number; output: string }> {
+  return new Promise((resolve) => {
+    const args = [MAIN, 'doctor', '--config', config];
+    execFile(process.execPath, args, (error, output) => resolve({ code: Number(error?.code ?? 0), output }));
+  });
+}
+
+test('beside a running gateway nothing is wrong with the ports it has', TIMEOUT, async () => {
+  const http = { port: await freePort() };
+  await using gateway = await startGateway({ restorer, http, webrtc: { maxViewers: 10 } });
+  const { code, output } = await doctor(gateway.configPath);
+  assert.match(output, /ok {4}a gateway has been running for \d+ s/);
+  assert.match(output, /nothing is wrong\n$/);
+  assert.equal(code, 0);
+});
+
+test('a port that something else has is wrong', TIMEOUT, async () => {
+  const other = createServer().listen(0, '127.0.0.1');
+  await once(other, 'listening');
+  other.on('connection', (socket) => socket.end('not HTTP'));
+  const { port } = other.address() as AddressInfo;
+  const config = join(directory.path, 'taken.yml');
+  await writeFile(config, stringify({ restorer, http: { port }, rtmp: { enabled: false } }));
+  const { code, output } = await doctor(config);
+  other.close();
+  assert.match(output, new RegExp(`WRONG http: 127.0.0.1:${port} cannot be opened \\(EADDRINUSE\\)`));
+  assert.match(output, /1 thing\(s\) to correct/);
+  assert.equal(code, 1);
+});
