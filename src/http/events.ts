@@ -188,5 +188,7 @@ function refuse(socket: Duplex, error: unknown): void {
       '',
       body,
     ].join('\r\n'),
+    // The server has handed it over, and no longer counts its time.
+    () => socket.destroy(),
   );
 }

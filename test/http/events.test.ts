@@ -160,6 +160,19 @@ describe('WS /events', { timeout: 120_000 }, () => {
     assert.equal((await own.next()).type, 'streams');
   });
 
+  it('lets go of who was refused, however long they stay', { timeout: 20_000 }, async () => {
+    const { port } = new URL(server.url);
+    const accepted = once(server.http.app.server, 'connection');
+    const client = connect({ port: Number(port), host: '127.0.0.1', allowHalfOpen: true });
+    client.resume();
+    client.write(
+      'GET /elsewhere HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n',
+    );
+    const [socket] = await accepted;
+    await once(socket, 'close');
+    client.destroy();
+  });
+
   it('survives clients that vanish in the middle of the handshake', async () => {
     const { port } = new URL(server.url);
     const socket = connect(Number(port), '127.0.0.1');
