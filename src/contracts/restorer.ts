@@ -143,8 +143,12 @@ export interface StreamReport {
 
 /** restorer -> gateway */
 export type RestorerEvent =
-  /** A provider is about to be opened: if the restorer dies before `opened` and had no streams, this took it down. */
+  /**
+   * A provider, or an encoder, is about to be opened: if the restorer dies before `opened` and had no streams, the last
+   * that it tried took it down.
+   */
   | { t: 'trying'; provider: ProviderStatus['provider'] }
+  | { t: 'trying'; encoder: HardwareEncoderName }
   /** Its models are open, and its hardware was tried. */
   | ({ t: 'opened' } & RestorerFacts)
   /** It takes commands: after that, or at once and passing frames through where an earlier one's facts are known. */

@@ -28,17 +28,25 @@ export async function findDecoder(
   return choose(await tryHardwareDecoders(ffmpegPath(), device), decode, 'decode', logger);
 }
 
-/** The first hardware encoder that was seen to work, where one may be used; open. */
+/** The first hardware encoder that was seen to work, where one may be used. */
 export async function findEncoder(
   { encode = 'software', device = 0, avoidEncoders = [] }: HardwareOptions,
   logger: Logger,
-): Promise<HardwareEncoder | undefined> {
+): Promise<HardwareEncoderName | undefined> {
   if (encode === 'software') return undefined;
   const trials = await tryHardwareEncoders(device);
   const usable = trials.filter(({ method }) => !avoidEncoders.includes(method));
-  const found = choose(usable, encode, 'encode', logger);
+  return choose(usable, encode, 'encode', logger)?.method;
+}
+
+/** Opens an encoder that was found, for this process; undefined when that fails. */
+export function openEncoder(
+  name: HardwareEncoderName,
+  { device = 0 }: HardwareOptions,
+  logger: Logger,
+): HardwareEncoder | undefined {
   try {
-    return found && openHardwareEncoder(found.method, device);
+    return openHardwareEncoder(name, device);
   } catch (error) {
     logger.warn({ error: errorInfo(error) }, 'the hardware encoder cannot be opened again: software encodes');
     return undefined;

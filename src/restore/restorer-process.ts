@@ -8,7 +8,7 @@ import { now } from '../contracts/time.ts';
 import { createLogger } from '../telemetry/log.ts';
 import { Admission } from './admission.ts';
 import { hideSoftwareVulkan } from './device/vulkan-drivers.ts';
-import { findDecoder, findEncoder, type HardwareOptions } from './find-hardware.ts';
+import { findDecoder, findEncoder, type HardwareOptions, openEncoder } from './find-hardware.ts';
 import { Inference } from './inference.ts';
 import type { InferenceOptions } from './inference-protocol.ts';
 import { Outbox } from './outbox.ts';
@@ -70,11 +70,14 @@ const inference = new Inference(options, fail, (provider) => send({ t: 'trying',
 type Found = Pick<PipelineHost, 'facts' | 'encoder'>;
 
 async function find(): Promise<Found> {
-  const [accelerator, decoder, encoder] = await Promise.all([
+  const [accelerator, decoder, found] = await Promise.all([
     inference.ready,
     options.known?.decoder ?? findDecoder(options, logger),
     findEncoder(options, logger),
   ]);
+  // By itself: what ends the process now is the encoder.
+  if (found) send({ t: 'trying', encoder: found });
+  const encoder = found && openEncoder(found, options, logger);
   const facts = { ...accelerator, ...(decoder && { decoder }), ...(encoder && { encoder: encoder.name }) };
   send({ t: 'opened', ...facts });
   return { facts, encoder };

@@ -52,6 +52,8 @@ export class RestorerClient extends EventEmitter<RestorerEvents> {
   private openAlone = false;
   /** The provider last heard of: opened, or about to be. */
   private provider: ProviderStatus['provider'] | undefined;
+  /** The hardware encoder that it uses, or is about to open. */
+  private encoder: HardwareEncoderName | undefined;
   private readonly deaths = new Deaths();
   private readonly encoderDeaths = new Deaths<HardwareEncoderName>();
   private restartAfter = 0;
@@ -81,6 +83,7 @@ export class RestorerClient extends EventEmitter<RestorerEvents> {
   start(): void {
     this.startedAt = performance.now();
     this.streaming = this.silent = false;
+    this.encoder = undefined;
     const child = fork(
       new URL('../restore/restorer-process.ts', import.meta.url),
       [JSON.stringify({ ...this.options, ...this.learnt() })],
@@ -149,11 +152,13 @@ export class RestorerClient extends EventEmitter<RestorerEvents> {
     else if (event.t === 'trying') this.expectLife(SILENT_AT_START);
     switch (event.t) {
       case 'trying':
-        this.provider = event.provider;
+        if ('encoder' in event) this.encoder = event.encoder;
+        else this.provider = event.provider;
         break;
       case 'opened': {
         const { t, ...facts } = event;
         this.found = facts;
+        this.encoder = facts.encoder;
         this.report(facts);
         this.emit('opened', facts);
         break;
@@ -207,8 +212,6 @@ export class RestorerClient extends EventEmitter<RestorerEvents> {
   private died(cause: string): void {
     clearTimeout(this.watchdog);
     const { opened } = this;
-    // Until then software encodes.
-    const encoder = opened ? this.found?.encoder : undefined;
     this.opened = this.takesCommands = false;
     if (this.closing) return;
     if (this.renewing !== undefined) {
@@ -217,9 +220,10 @@ export class RestorerClient extends EventEmitter<RestorerEvents> {
       this.start();
       return;
     }
-    // An encoder of a stream's may have crashed as well as the provider; one that hangs does not end like this.
-    this.openAlone = !opened && this.provider !== 'cpu' && this.streaming && !this.silent;
-    if (!this.openAlone) this.blame(encoder, !opened, cause);
+    // An encoder of a stream's may have crashed as well as what was tried; one that hangs does not end like this.
+    const tried = this.encoder ?? this.provider;
+    this.openAlone = !opened && tried !== 'cpu' && this.streaming && !this.silent;
+    if (!this.openAlone) this.blame(!opened, cause);
     this.provider = undefined;
     if (performance.now() - this.startedAt > SOUND) this.restartAfter = 0;
     this.restarts++;
@@ -233,10 +237,11 @@ export class RestorerClient extends EventEmitter<RestorerEvents> {
   }
 
   /** Beside a hardware encoder the provider is innocent until it dies without one. */
-  private blame(encoder: HardwareEncoderName | undefined, opening: boolean, cause: string): void {
+  private blame(opening: boolean, cause: string): void {
+    const { encoder } = this;
     const at = performance.now();
     if (encoder) {
-      if (this.encoderDeaths.note(encoder, false, at))
+      if (this.encoderDeaths.note(encoder, opening, at))
         this.logger.error(
           { encoder, cause },
           'this encoder took the restorer down: it is left out for a while',

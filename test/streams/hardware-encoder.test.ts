@@ -116,3 +116,19 @@ test('a stream whose hardware encoder fails goes on from x264; one that takes it
   assert.equal(restorer.ready?.encoder, undefined);
   await report(/^software$/);
 });
+
+test('a hardware encoder that takes its restorer down as it is opened is left out at once, and nothing else', async (t) => {
+  const set = installGpuEncoder(directory.path);
+  set('nvenc', 'deadly later');
+  const restorer = new RestorerClient({ ...OPTIONS, encode: 'auto' }, silentLogger);
+  t.after(async () => {
+    await restorer.close();
+    delete process.env.NODE_OPTIONS;
+  });
+  const causes: string[] = [];
+  restorer.on('down', (cause) => causes.push(cause));
+  restorer.start();
+  await once(restorer, 'ready');
+  assert.deepEqual(causes, ['killed by SIGSEGV']);
+  assert.equal(restorer.ready?.encoder, undefined);
+});

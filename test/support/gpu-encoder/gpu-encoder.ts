@@ -10,6 +10,8 @@ export type EncoderState =
   | 'stuck'
   /** The driver takes the process down. */
   | 'deadly'
+  /** ... but not that of the trial: as soon as a restorer opens it. */
+  | 'deadly later'
   /** It has no session to give; it fails on every picture. */
   | 'full'
   | 'fails'

@@ -26,6 +26,8 @@ export class HardwareDeviceContext {
   create(type: AVHWDeviceType): number {
     const { name, state } = gpu();
     if (name !== (type === AV_HWDEVICE_TYPE_CUDA ? 'nvenc' : 'vaapi')) return AVERROR_ENODEV;
+    if (state === 'deadly later' && process.argv[1]!.endsWith('/restorer-process.ts'))
+      process.kill(process.pid, 'SIGSEGV');
     // As a driver that waits for its device.
     if (state === 'hangs') Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0);
     return 0;
