@@ -61,6 +61,26 @@ test(
   },
 );
 
+test('a camera that nobody pushes is not asleep; every camera is in the summary', limit, async () => {
+  const { gateway } = site;
+  gateway.streams.set('yard', status('yard', { viewers: { webrtc: 0, hls: 0 } }));
+  gateway.streams.set(
+    'attic',
+    status('attic', { state: 'idle', cause: 'nobody is watching', onDemand: true }),
+  );
+  gateway.streams.set('porch', status('porch', { state: 'disabled', cause: 'switched off' }));
+  const cause = 'waiting for a publisher';
+  gateway.streams.set('obs', status('obs', { state: 'idle', source: 'push', cause }));
+  const { page } = await site.open('/');
+  await page.getByText('4 cameras · 1 live · 1 not pushed · 1 asleep · 1 off · 0 viewers').waitFor();
+  const card = page.locator('.card', { hasText: 'obs' });
+  await card.getByText('Waiting', { exact: true }).waitFor();
+  await card.getByText('No picture').waitFor();
+  await card.getByRole('link').click();
+  await page.getByText('Nobody pushes this camera').waitFor();
+  await page.close();
+});
+
 test('adding: problems stand beside their field, then the camera is on the wall', limit, async () => {
   const { gateway } = site;
   const { page } = await site.open('/');

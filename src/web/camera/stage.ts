@@ -4,7 +4,7 @@ import type { Context } from '../core/context.ts';
 import { Divider } from '../core/divider.ts';
 import { h, setText } from '../core/dom.ts';
 import { ms } from '../core/format.ts';
-import { badge, causeOf, hasPicture } from '../core/state.ts';
+import { awaitsPush, badge, causeOf, hasPicture } from '../core/state.ts';
 import { Player, type PlayerStatus } from '../player/player.ts';
 import { Picture } from './compare.ts';
 import { markIdle } from './idle.ts';
@@ -28,7 +28,7 @@ function overlayOf(
   }
   if (status !== undefined && !hasPicture(status)) {
     const titles = {
-      idle: 'Waking the camera',
+      idle: awaitsPush(status) ? 'Nobody pushes this camera' : 'Waking the camera',
       connecting: 'Connecting to the camera',
       backoff: 'No signal',
       disabled: 'Switched off',
@@ -151,7 +151,7 @@ export class Stage {
     this.#surface.setAttribute('aria-busy', String(this.#status.phase === 'connecting'));
     setText(this.#overlayTitle, overlay?.title ?? '');
     setText(this.#overlayText, overlay?.text ?? '');
-    if (status !== undefined) this.#badge.set(status.state);
+    if (status !== undefined) this.#badge.set(status);
     const passed = status?.restoration?.model === 'none';
     setText(this.#restoredTag, passed ? 'passed through' : 'restored');
     this.#restoredTag.dataset.passed = String(passed);

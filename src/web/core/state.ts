@@ -10,6 +10,10 @@ export const STATE_WORDS: Record<StreamState, string> = {
   disabled: 'Off',
 };
 
+/** Whether a stream is ready and nobody pushes it: it is not asleep, for watching it does not wake it. */
+export const awaitsPush = ({ state, source, onDemand, viewers }: StreamStatus): boolean =>
+  state === 'idle' && source === 'push' && (!onDemand || viewers.webrtc + viewers.hls > 0);
+
 /** Whether there is a picture to show in this state. */
 export const hasPicture = (status: StreamStatus | undefined): boolean =>
   status?.state === 'live' || status?.state === 'degraded';
@@ -44,14 +48,14 @@ export function restoredShare(frames: StreamStatus['frames']): number | undefine
 }
 
 /** A state badge: a shape and a word, so that it does not depend on colour. */
-export function badge(): { element: HTMLElement; set(state: StreamState): void } {
+export function badge(): { element: HTMLElement; set(status: StreamStatus): void } {
   const word = h('span');
   const element = h('span', { class: 'badge' }, h('i', { 'aria-hidden': 'true' }), word);
   return {
     element,
-    set(state) {
-      element.dataset.state = state;
-      setText(word, STATE_WORDS[state]);
+    set(status) {
+      element.dataset.state = status.state;
+      setText(word, awaitsPush(status) ? 'Waiting' : STATE_WORDS[status.state]);
     },
   };
 }

@@ -2,7 +2,7 @@ import type { StreamStatus } from '../../contracts/stream.ts';
 import { h, setText } from '../core/dom.ts';
 import { fps, ms, percent } from '../core/format.ts';
 import { icon } from '../core/icons.ts';
-import { badge, causeOf, hasPicture, outcomeBar, restoredShare } from '../core/state.ts';
+import { awaitsPush, badge, causeOf, hasPicture, outcomeBar, restoredShare } from '../core/state.ts';
 import { RecentFrames } from './recent-frames.ts';
 import { Snapshot } from './snapshot.ts';
 
@@ -76,10 +76,11 @@ export class Card {
     const cause = causeOf(status, now);
     this.element.dataset.state = status.state;
     this.#snapshot.wanted = live;
-    this.#badge.set(status.state);
+    this.#badge.set(status);
     setText(this.#cause, cause);
     this.#cause.title = cause;
-    setText(this.#note, live ? '' : status.state === 'idle' ? 'Connects when watched' : 'No picture');
+    const sleeps = status.state === 'idle' && !awaitsPush(status);
+    setText(this.#note, live ? '' : sleeps ? 'Connects when watched' : 'No picture');
     this.#recent.add(status.frames, performance.now());
     const { frames } = this.#recent;
     this.#outcomes.set(live ? frames : { restored: 0, passthrough: 0, dropped: 0 });

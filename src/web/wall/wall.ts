@@ -2,6 +2,7 @@ import type { StreamStatus } from '../../contracts/stream.ts';
 import { type Context, mayEdit, type View } from '../core/context.ts';
 import { h, setText } from '../core/dom.ts';
 import { icon } from '../core/icons.ts';
+import { awaitsPush } from '../core/state.ts';
 import { Card } from './card.ts';
 import { openCameraForm } from './form.ts';
 
@@ -14,14 +15,16 @@ const people = (n: number): string => `${n} ${n === 1 ? 'viewer' : 'viewers'}`;
 
 function summary(streams: StreamStatus[]): string {
   const count = (...states: StreamStatus['state'][]): number =>
-    streams.filter(({ state }) => states.includes(state)).length;
+    streams.filter((stream) => states.includes(stream.state) && !awaitsPush(stream)).length;
   const viewers = streams.reduce((sum, { viewers: v }) => sum + v.webrtc + v.hls, 0);
   const parts = [
     `${streams.length} ${streams.length === 1 ? 'camera' : 'cameras'}`,
     [count('live'), 'live'],
     [count('degraded'), 'degraded'],
     [count('connecting', 'backoff'), 'without signal'],
+    [streams.filter(awaitsPush).length, 'not pushed'],
     [count('idle'), 'asleep'],
+    [count('disabled'), 'off'],
   ];
   const said = parts.flatMap((part) => (Array.isArray(part) ? (part[0] ? [part.join(' ')] : []) : [part]));
   return [...said, people(viewers)].join(' · ');
