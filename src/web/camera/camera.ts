@@ -1,7 +1,7 @@
 import { type Context, mayEdit, type View } from '../core/context.ts';
 import { h, setText } from '../core/dom.ts';
 import { icon } from '../core/icons.ts';
-import { causeOf, hasPicture } from '../core/state.ts';
+import { causeAndTry, hasPicture } from '../core/state.ts';
 import { openCameraForm } from '../wall/form.ts';
 import { Controls } from './controls.ts';
 import { FactsPanel, LatencyPanel } from './figures.ts';
@@ -75,7 +75,7 @@ export function cameraView(context: Context, name: string): View {
     hadPicture = picture;
     stage.update();
     if (status === undefined) return;
-    const words = causeOf(status, events.clock.now());
+    const words = causeAndTry(status, events.clock.now());
     setText(cause, words);
     cause.title = words;
     controls.update(status);

@@ -4,7 +4,7 @@ import type { Context } from '../core/context.ts';
 import { Divider } from '../core/divider.ts';
 import { h, setText } from '../core/dom.ts';
 import { ms } from '../core/format.ts';
-import { awaitsPush, badge, causeOf, hasPicture } from '../core/state.ts';
+import { awaitsPush, badge, causeAndTry, hasPicture } from '../core/state.ts';
 import { Player, type PlayerStatus } from '../player/player.ts';
 import { Picture } from './compare.ts';
 import { markIdle } from './idle.ts';
@@ -35,7 +35,7 @@ function overlayOf(
       live: '',
       degraded: '',
     } as const;
-    return { title: titles[status.state], text: causeOf(status, now) };
+    return { title: titles[status.state], text: causeAndTry(status, now) };
   }
   if (player.phase === 'playing') return undefined;
   return player.phase === 'connecting'

@@ -18,19 +18,24 @@ export const awaitsPush = ({ state, source, onDemand, viewers }: StreamStatus): 
 export const hasPicture = (status: StreamStatus | undefined): boolean =>
   status?.state === 'live' || status?.state === 'degraded';
 
-/**
- * The cause in words, with the time of the next attempt where there is one; of a live stream that is not restored, why.
- * `now` on the gateway's clock, Unix ms: the viewer's may be wrong.
- */
-export function causeOf(status: StreamStatus, now: number): string {
-  const { state, error, restoration } = status;
+/** The cause in words; of a live stream that is not restored, why. */
+export function causeOf({ state, cause, error, restoration }: StreamStatus): string {
   const unrestored = state === 'live' && restoration?.model === 'none';
-  const words = error?.message ?? (unrestored ? restoration.reason : status.cause);
-  const said = capital(words);
-  if (status.state !== 'backoff' || status.retryAt === undefined) return said;
-  const seconds = Math.ceil((Date.parse(status.retryAt) - now) / 1000);
-  if (!(seconds > 0)) return `${sentence(said)} Trying now.`;
-  return `${sentence(said)} Next try in ${seconds} s.`;
+  return capital(error?.message ?? (unrestored ? restoration.reason : cause));
+}
+
+/** When the next attempt is; empty where none is due. `now` on the gateway's clock, Unix ms: the viewer's may be wrong. */
+export function nextTry({ state, retryAt }: StreamStatus, now: number): string {
+  if (state !== 'backoff' || retryAt === undefined) return '';
+  const seconds = Math.ceil((Date.parse(retryAt) - now) / 1000);
+  return seconds > 0 ? `Next try in ${seconds} s` : 'Trying now';
+}
+
+/** The cause and when the next attempt is, in a line. */
+export function causeAndTry(status: StreamStatus, now: number): string {
+  const cause = causeOf(status);
+  const next = nextTry(status, now);
+  return next === '' ? cause : `${sentence(cause)} ${next}.`;
 }
 
 /** Words begin with a capital; addresses and file names stay as they are. */

@@ -2,7 +2,7 @@ import type { StreamStatus } from '../../contracts/stream.ts';
 import { h, setText } from '../core/dom.ts';
 import { fps, ms, percent } from '../core/format.ts';
 import { icon } from '../core/icons.ts';
-import { awaitsPush, badge, causeOf, hasPicture, outcomeBar, restoredShare } from '../core/state.ts';
+import { awaitsPush, badge, causeOf, hasPicture, nextTry, outcomeBar, restoredShare } from '../core/state.ts';
 import { RecentFrames } from './recent-frames.ts';
 import { Snapshot } from './snapshot.ts';
 
@@ -73,14 +73,14 @@ export class Card {
   /** `now` on the gateway's clock, Unix ms. */
   update(status: StreamStatus, now: number): void {
     const live = hasPicture(status);
-    const cause = causeOf(status, now);
+    const cause = causeOf(status);
     this.element.dataset.state = status.state;
     this.#snapshot.wanted = live;
     this.#badge.set(status);
     setText(this.#cause, cause);
     this.#cause.title = cause;
     const sleeps = status.state === 'idle' && !awaitsPush(status);
-    setText(this.#note, live ? '' : sleeps ? 'Connects when watched' : 'No picture');
+    setText(this.#note, live ? '' : sleeps ? 'Connects when watched' : nextTry(status, now) || 'No picture');
     this.#recent.add(status.frames, performance.now());
     const { frames } = this.#recent;
     this.#outcomes.set(live ? frames : { restored: 0, passthrough: 0, dropped: 0 });
