@@ -168,7 +168,7 @@ export function spawnDecoder(
     if (stopping) return;
     const again = stalled ? undefined : alternative(decoder.problems, spec);
     handlers.ended({
-      error: stalled ?? classifyFailure(decoder.problems, exit, spec, decoder.frames > 0),
+      error: stalled ?? classifyFailure(decoder.problems, exit, spec, decoder.frames),
       problems: decoder.problems,
       ...(again ? { again } : {}),
     });

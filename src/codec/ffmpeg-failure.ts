@@ -77,7 +77,7 @@ const RULES: Rule[] = [
       /Protocol .*not on whitelist|leads to what is not HTTP|Format not on whitelist|not in allowed_extensions|Protocol not found/i,
     code: 'CLEARWAY_SOURCE_NOT_VIDEO',
     retryable: false,
-    says: 'does not deliver video of its own (a playlist or script that leads elsewhere): give the URL of the video',
+    says: 'does not deliver video of its own (a picture, or a playlist or script that leads elsewhere): give the URL of the video',
   },
   {
     pattern: /timed? ?out/i,
@@ -115,13 +115,13 @@ const RULES: Rule[] = [
 
 /**
  * Names why a decoder child ended, from the warnings and errors of its log (oldest first) and its exit.
- * `opened` says whether a picture had come out before: what went wrong after that is an end, not a refusal.
+ * `frames` had come out before: what goes wrong after the first is an end, not a refusal.
  */
 export function classifyFailure(
   stderr: readonly string[],
   exit: ChildExit,
   spec: SourceSpec,
-  opened = false,
+  frames = 0,
 ): ClearwayError {
   const where = redact(spec.url);
   const scheme = sourceScheme(spec.url);
@@ -133,7 +133,7 @@ export function classifyFailure(
     );
   }
   const details = redact(stderr.slice(-3).join('; '));
-  if (!opened) {
+  if (frames === 0) {
     const text = stderr.join('\n');
     const rule = RULES.find(
       ({ pattern, schemes }) => pattern.test(text) && (!schemes || schemes.test(scheme)),
@@ -151,6 +151,13 @@ export function classifyFailure(
         { retryable: true },
       );
     }
+  }
+  if (frames === 1 && exit.code === 0 && /^https?$/.test(scheme)) {
+    return new ClearwayError(
+      'CLEARWAY_SOURCE_NOT_VIDEO',
+      `${where} sent one picture and no more: give the URL of the video, not of a snapshot`,
+      { retryable: true, cause: details },
+    );
   }
   const how = exit.signal ? `the decoder was killed by ${exit.signal}` : 'the source ended the stream';
   return new ClearwayError(

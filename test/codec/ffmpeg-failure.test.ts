@@ -88,6 +88,21 @@ test('a web page is not a video', async () => {
   assert.equal((await failure(camera.url)).code, 'CLEARWAY_SOURCE_NOT_VIDEO');
 });
 
+test('a snapshot is not a video, however ffmpeg takes it', async () => {
+  await using directory = await temporaryDirectory();
+  const file = join(directory.path, 'a.jpg');
+  await runFfmpeg(['-f', 'lavfi', '-i', 'testsrc2=size=320x240', '-frames:v', '1', '-c:v', 'mjpeg', file]);
+  await using camera = await startHttpCamera(await readFile(file), 'image/jpeg');
+  for (const [path, words] of [
+    ['snapshot.jpg', /\(a picture, or .*: give the URL of the video/],
+    ['snapshot', /sent one picture and no more: give the URL of the video/],
+  ] as const) {
+    const { code, decoded } = await failure(camera.url + path);
+    assert.equal(code, 'CLEARWAY_SOURCE_NOT_VIDEO');
+    assert.match(decoded.error!.message, words);
+  }
+});
+
 test('audio only', async () => {
   await using directory = await temporaryDirectory();
   const file = join(directory.path, 'a.ts');

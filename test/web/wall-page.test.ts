@@ -92,6 +92,10 @@ test('adding: problems stand beside their field, then the camera is on the wall'
   await dialog.getByLabel('Camera address').fill('file:///etc/passwd');
   await dialog.getByRole('button', { name: 'Add camera' }).click();
   await dialog.getByText('Use 1 to 64 letters').waitFor();
+  await dialog.getByLabel('Camera address').fill('192.168.1.9/live');
+  await page.keyboard.press('Enter');
+  await dialog.getByText('Write the whole address, from rtsp:// on.').waitFor();
+  await dialog.getByLabel('Camera address').fill('file:///etc/passwd');
 
   gateway.refuse.set('POST /api/v1/streams', {
     status: 400,

@@ -199,6 +199,9 @@ export function openCameraForm(context: Context, editing?: string): void {
       ...(secret === '' ? {} : { key: secret }),
     };
     if (wanted.source === '') return blame('source', 'Where is the camera?');
+    if (!/^([a-z][a-z0-9+.-]*:|push$|demo$)/i.test(wanted.source)) {
+      return blame('source', 'Write the whole address, from rtsp:// on.');
+    }
     if (wanted.source !== before.source && wanted.source.includes('***')) {
       return blame('source', '*** stands for what is hidden: type the whole address again.');
     }
