@@ -30,7 +30,7 @@ test('a camera that pushes is added on the page, and pushes to what the page say
   await page.getByRole('radio', { name: 'It pushes RTMP' }).check();
   await page.getByRole('button', { name: 'Add camera' }).last().click();
   const guide = page.getByRole('dialog', { name: 'yard added.' });
-  await guide.getByText('Whole address').waitFor();
+  await guide.locator('code').first().waitFor();
   const [url, server, streamKey] = await guide.locator('code').allTextContents();
   await guide.getByRole('button', { name: 'Done' }).click();
   {
