@@ -196,6 +196,7 @@ export class StreamRegistry extends EventEmitter<RegistryEvents> implements Stre
     metrics.restorationWanted.set({ stream }, config.model !== 'none' && config.strength > 0 ? 1 : 0);
     for (const state of STREAM_STATES)
       metrics.streamState.set({ stream, state }, state === status.state ? 1 : 0);
+    if (state !== 'live' && state !== 'degraded') metrics.noPicture(stream);
     this.emit('status', status);
   }
 }

@@ -252,12 +252,15 @@ export class Metrics {
     }
   }
 
+  /** A stream shows no picture: what was measured on its last ones must not seem to be so still. */
+  noPicture(stream: string): void {
+    const { unchanged, noise, blockiness, flicker, sourceBitrate, publishedBitrate, ladderStep } = this;
+    drop([unchanged, noise, blockiness, flicker, sourceBitrate, publishedBitrate, ladderStep], stream);
+  }
+
   /** Drops every series of a removed stream, at once: its successor may be there in a moment. */
   forget(stream: string): void {
-    for (const metric of this.registry.getMetricsAsArray() as unknown as Series[]) {
-      for (const { labels } of Object.values(metric.hashMap))
-        if (labels.stream === stream) metric.remove(labels);
-    }
+    drop(this.registry.getMetricsAsArray(), stream);
   }
 
   private histogram<L extends string>(
@@ -279,5 +282,12 @@ export class Metrics {
   }
   private gauge<L extends string>(name: string, help: string, labelNames: L[]): Gauge<L> {
     return new Gauge({ name: `clearway_${name}`, help, labelNames, registers: [this.registry] });
+  }
+}
+
+function drop(metrics: readonly unknown[], stream: string): void {
+  for (const metric of metrics as Series[]) {
+    for (const { labels } of Object.values(metric.hashMap))
+      if (labels.stream === stream) metric.remove(labels);
   }
 }

@@ -72,7 +72,15 @@ test('an on-demand camera has one connection while anybody watches, and lingers'
   // Somebody may look away for a moment: the camera stays connected, then is let go.
   assert.equal((await gateway.status('demanded')).state, 'live');
   assert.equal(demanded.clients, 1);
+  const measured = async () => {
+    const { body } = await gateway.api('GET', '/metrics');
+    return (
+      String(body).match(/^clearway_(\w+_bitrate|picture|restoration_step).*stream="demanded".*/gm) ?? []
+    );
+  };
+  assert.ok((await measured()).length > 3);
   await gateway.until('demanded', ({ state }) => state === 'idle');
+  assert.deepEqual(await measured(), [], 'of a camera that is let go nothing is measured');
   await demanded.connected(0);
   // 10 s after the last viewer; the idle HLS muxer counts as one.
   const times = changes('demanded').map((line) => Date.parse(String((line as { time: string }).time)));
