@@ -5,7 +5,8 @@ import { networkInterfaces } from 'node:os';
 /**
  * Addresses a player may reach this host at: the configured ones first, then those of its interfaces; the loopback
  * address when there is no other. Link-local addresses need a zone and are left out.
- * @param warn told of a configured host name that does not resolve; the other addresses still serve
+ * @param warn told of a configured host name that does not resolve, and of interfaces that are not told (systemd's
+ * RestrictAddressFamilies without AF_NETLINK); the other addresses still serve
  */
 export async function hostAddresses(
   additional: readonly string[],
@@ -22,10 +23,19 @@ export async function hostAddresses(
     ),
   );
   const configured = resolved.filter((address) => typeof address === 'string');
-  const local = Object.values(networkInterfaces())
+  const local = Object.values(interfaces(warn))
     .flatMap((addresses) => addresses ?? [])
     .filter(({ internal, address }) => !internal && !/^(169\.254\.|fe80:)/i.test(address))
     .map(({ address }) => address);
   const all = [...new Set([...configured, ...local])];
   return all.length > 0 ? all : ['127.0.0.1'];
+}
+
+function interfaces(warn: (error: unknown) => void): ReturnType<typeof networkInterfaces> {
+  try {
+    return networkInterfaces();
+  } catch (error) {
+    warn(error);
+    return {};
+  }
 }
