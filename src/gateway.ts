@@ -181,6 +181,7 @@ class Parts {
         config: dirname(store.path),
         ...(this.jobs ? { jobs: this.jobsDirectory(config.jobs) } : {}),
       },
+      configValid: () => store.lastError === undefined,
       certificate: config.http.tls?.cert,
     });
     const { url } = await this.http.listen();

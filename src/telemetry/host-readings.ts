@@ -17,11 +17,13 @@ export interface HostReadingsOptions {
   gpuCommand?: string;
   /** Directories the gateway writes to, by what they hold; the name is the label. */
   directories: Record<string, string>;
+  /** Whether the next start could use the configuration file. */
+  configValid(): boolean;
   /** PEM file of the TLS certificate, when there is one. */
   certificate: string | undefined;
 }
 
-/** Reads what the gateway depends on but does not do itself: accelerators, disks, the certificate. */
+/** Reads what the gateway depends on but does not do itself: accelerators, disks, configuration file, certificate. */
 export class HostReadings {
   private readonly options: HostReadingsOptions;
   private readonly cpu = new CpuMeter();
@@ -50,6 +52,7 @@ export class HostReadings {
     this.reading = true;
     try {
       this.readAccelerators();
+      this.options.metrics.configValid.set(this.options.configValid() ? 1 : 0);
       await Promise.all([this.readDisks(), this.readCertificate()]);
     } finally {
       this.reading = false;

@@ -162,6 +162,11 @@ export class Metrics {
     'Unix time at which the TLS certificate ends; absent without TLS',
     [],
   );
+  readonly configValid = this.gauge(
+    'config_valid',
+    '1 while the configuration file can be used; 0 while it has an error or is gone: an earlier one runs on, and the next start would fail',
+    [],
+  );
   readonly httpDuration = this.histogram('http_request_duration_seconds', 'Time to answer an HTTP request', [
     'method',
     'route',

@@ -13,7 +13,7 @@ const seriesValue = (text: string, series: string): number | undefined => {
 };
 
 describe('HostReadings', () => {
-  it("reads the disk's room and the certificate's end, and keeps that while the file is replaced", async () => {
+  it("reads the disk's room, whether the configuration is good, and the certificate's end, which it keeps while that file is replaced", async () => {
     await using directory = await temporaryDirectory();
     const certificate = join(directory.path, 'cert.pem');
     execFileSync(
@@ -24,10 +24,12 @@ describe('HostReadings', () => {
       { stdio: 'ignore' },
     );
     const metrics = new Metrics();
+    let configValid = true;
     const readings = new HostReadings({
       metrics,
       restorerPids: () => [process.pid],
       directories: { config: directory.path, gone: '/nonexistent' },
+      configValid: () => configValid,
       certificate,
     });
     try {
@@ -48,11 +50,13 @@ describe('HostReadings', () => {
       const free = seriesValue(text, 'clearway_disk_free_bytes{directory="config"}')!;
       assert.ok(free > 0 && free <= seriesValue(text, 'clearway_disk_size_bytes{directory="config"}')!);
       assert.equal(seriesValue(text, 'clearway_disk_free_bytes{directory="gone"}'), undefined);
+      assert.equal(seriesValue(text, 'clearway_config_valid'), 1);
+      configValid = false;
       await rm(certificate);
       await readings.read();
-      assert.ok(
-        seriesValue(await metrics.registry.metrics(), 'clearway_certificate_not_after_timestamp_seconds'),
-      );
+      text = await metrics.registry.metrics();
+      assert.ok(seriesValue(text, 'clearway_certificate_not_after_timestamp_seconds'));
+      assert.equal(seriesValue(text, 'clearway_config_valid'), 0);
     } finally {
       readings.close();
     }
