@@ -138,7 +138,9 @@ async function start(): Promise<void> {
     (streams) => {
       if (!store.loaded) store.replace(streams);
     },
-    () => undefined,
+    (error: unknown) => {
+      if (error instanceof ApiError && error.status >= 400 && error.status < 500) store.refuse(error.message);
+    },
   );
 }
 

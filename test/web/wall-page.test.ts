@@ -244,6 +244,19 @@ test('with auth on, the login comes first; readers get no editing', limit, async
   await page.close();
 });
 
+test('a gateway that refuses says why', limit, async () => {
+  const { gateway } = site;
+  const detail = 'Without auth the gateway answers only to localhost and to addresses: configure auth.';
+  gateway.refuse.set('GET /api/v1/streams', { status: 403, body: { code: 'CLEARWAY_FORBIDDEN', detail } });
+  const { page } = await site.open('/');
+  // A gateway that refuses the list refuses its events, too.
+  await page.routeWebSocket('**/events', (socket) => socket.close());
+  await page.reload();
+  await page.getByRole('heading', { name: 'The gateway refuses' }).waitFor();
+  await page.getByText(detail).waitFor();
+  await page.close();
+});
+
 test('a gateway that goes away is said, and the wall fills itself when it is back', limit, async () => {
   const { gateway } = site;
   gateway.streams.set('yard', status('yard'));

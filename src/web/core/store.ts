@@ -8,6 +8,8 @@ export class Store {
   #connected = false;
   /** False until the first list arrived. */
   loaded = false;
+  /** Why the gateway does not give the list, in its words; empty where it did, or does not answer. */
+  refusal = '';
 
   get connected(): boolean {
     return this.#connected;
@@ -38,6 +40,12 @@ export class Store {
     this.#streams.clear();
     for (const stream of streams) this.#streams.set(stream.name, stream);
     this.loaded = true;
+    this.refusal = '';
+    this.#changed();
+  }
+
+  refuse(why: string): void {
+    this.refusal = why;
     this.#changed();
   }
 

@@ -2,7 +2,7 @@ import type { StreamStatus } from '../../contracts/stream.ts';
 import { type Context, mayEdit, type View } from '../core/context.ts';
 import { h, setText } from '../core/dom.ts';
 import { icon } from '../core/icons.ts';
-import { awaitsPush } from '../core/state.ts';
+import { awaitsPush, sentence } from '../core/state.ts';
 import { Card } from './card.ts';
 import { openCameraForm } from './form.ts';
 
@@ -55,7 +55,7 @@ export function wallView(context: Context): View {
     grid,
   );
 
-  const say = (kind: 'loading' | 'error' | 'empty' | 'none' | ''): void => {
+  const say = (kind: 'loading' | 'error' | 'refused' | 'empty' | 'none' | ''): void => {
     if (message.dataset.kind === kind) return;
     message.dataset.kind = kind;
     message.hidden = kind === '';
@@ -66,6 +66,7 @@ export function wallView(context: Context): View {
         h('h2', {}, 'The gateway does not answer'),
         h('p', {}, 'This page keeps trying and fills itself as soon as the gateway is back.'),
       ],
+      refused: [h('h2', {}, 'The gateway refuses'), h('p', {}, sentence(store.refusal))],
       none: [h('p', {}, 'No camera has that name.')],
       empty: [
         h('h2', {}, 'No cameras yet'),
@@ -127,7 +128,7 @@ export function wallView(context: Context): View {
       if (!card.element.hidden) shown++;
       card.update(status, context.events.clock.now());
     }
-    if (!store.loaded) say(late ? 'error' : 'loading');
+    if (!store.loaded) say(store.refusal !== '' ? 'refused' : late ? 'error' : 'loading');
     else if (streams.length === 0) say('empty');
     else say(shown === 0 ? 'none' : '');
   };
