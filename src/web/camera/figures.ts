@@ -80,7 +80,11 @@ export class LatencyPanel {
     const longest = Math.max(1, lead ?? 0, ...STAGES.map((stage) => latency?.[stage]?.p95 ?? 0));
     this.#camera.element.hidden = lead === undefined;
     this.#camera.set(lead === undefined ? undefined : { p50: lead, p95: lead }, longest);
-    for (const { stage, row } of this.#stages) row.set(latency?.[stage], longest);
+    const passed = status.restoration?.model === 'none';
+    for (const { stage, row } of this.#stages) {
+      // What is not done takes no time, which is not the same as a time of 0.
+      row.set(passed && (stage === 'restore' || stage === 'smooth') ? undefined : latency?.[stage], longest);
+    }
     const whole = Math.max(1, latency?.total?.p95 ?? 0, (glass?.p95 ?? 0) + (lead ?? 0));
     this.#total.set(latency?.total, whole);
     this.#glass.set(glass && { ...glass, p50: glass.p50 + (lead ?? 0), p95: glass.p95 + (lead ?? 0) }, whole);
@@ -115,7 +119,7 @@ export class FactsPanel {
   readonly #passthrough = entry('Passed through');
   readonly #dropped = entry('Dropped');
   readonly #model = entry('Model');
-  readonly #size = entry('Restored at');
+  readonly #size = entry('Published at');
   readonly #step = entry('Ladder');
   readonly #camera = entry('Camera');
   readonly #bitrate = entry('Bitrate');

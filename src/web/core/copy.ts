@@ -5,7 +5,9 @@ const SAID_MS = 2_000;
 
 /** A value to be used elsewhere, under its label, with a button that copies it. */
 export function copyRow(label: string, value: string): HTMLElement {
-  const code = h('code', {}, value);
+  // Broken where addresses are, if it must be.
+  const parts = value.split(/(?<=[/?&])/).flatMap((part) => [part, h('wbr')]);
+  const code = h('code', {}, ...parts);
   const said = h('span', { class: 'sr', role: 'status' });
   const name = `Copy: ${label}`;
   let calm = 0;

@@ -24,6 +24,14 @@ export function causeOf({ state, cause, error, restoration }: StreamStatus): str
   return capital(error?.message ?? (unrestored ? restoration.reason : cause));
 }
 
+/** The cause without the address that it may begin with, where the camera's name is beside it. */
+export function shortCause(status: StreamStatus): string {
+  const cause = causeOf(status);
+  return cause.startsWith(status.source)
+    ? capital(cause.slice(status.source.length).replace(/^[:\s]+/, ''))
+    : cause;
+}
+
 /** When the next attempt is; empty where none is due. `now` on the gateway's clock, Unix ms: the viewer's may be wrong. */
 export function nextTry({ state, retryAt }: StreamStatus, now: number): string {
   if (state !== 'backoff' || retryAt === undefined) return '';

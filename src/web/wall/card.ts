@@ -2,7 +2,15 @@ import type { StreamStatus } from '../../contracts/stream.ts';
 import { h, setText } from '../core/dom.ts';
 import { fps, ms, percent } from '../core/format.ts';
 import { icon } from '../core/icons.ts';
-import { awaitsPush, badge, causeOf, hasPicture, nextTry, outcomeBar, restoredShare } from '../core/state.ts';
+import {
+  awaitsPush,
+  badge,
+  hasPicture,
+  nextTry,
+  outcomeBar,
+  restoredShare,
+  shortCause,
+} from '../core/state.ts';
 import { RecentFrames } from './recent-frames.ts';
 import { Snapshot } from './snapshot.ts';
 
@@ -73,7 +81,7 @@ export class Card {
   /** `now` on the gateway's clock, Unix ms. */
   update(status: StreamStatus, now: number): void {
     const live = hasPicture(status);
-    const cause = causeOf(status);
+    const cause = shortCause(status);
     this.element.dataset.state = status.state;
     this.#snapshot.wanted = live;
     this.#badge.set(status);

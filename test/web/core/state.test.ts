@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { causeAndTry, causeOf, nextTry } from '../../../src/web/core/state.ts';
+import { causeAndTry, causeOf, nextTry, shortCause } from '../../../src/web/core/state.ts';
 import { status } from '../mock-gateway.ts';
 
 test('a live stream that is not restored says why', () => {
@@ -20,4 +20,13 @@ test("the next attempt is told on the gateway's clock", () => {
   assert.equal(causeAndTry(lost, now), 'Unreachable. Next try in 9 s.');
   assert.equal(nextTry(lost, now + 9_000), 'Trying now');
   assert.equal(nextTry(status('yard'), now), '');
+});
+
+test('beside its name a camera need not be told by its address', () => {
+  const source = 'rtsp://***@192.168.1.20/yard';
+  const lost = (message: string) =>
+    status('yard', { state: 'backoff', error: { code: 'CLEARWAY_SOURCE_ENDED', message, retryable: true } });
+  assert.equal(shortCause(lost(`${source} cannot be reached: check it`)), 'Cannot be reached: check it');
+  assert.equal(shortCause(lost(`${source}: the source ended`)), 'The source ended');
+  assert.equal(shortCause(lost('No route to it')), 'No route to it');
 });
