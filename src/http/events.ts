@@ -7,6 +7,7 @@ import type { ServerEvent } from '../contracts/events.ts';
 import type { Job, Jobs } from '../contracts/jobs.ts';
 import type { Logger } from '../telemetry/log.ts';
 import { type Auth, type Identity, may } from './auth.ts';
+import { clientAddress } from './client-address.ts';
 import { EventClient } from './event-client.ts';
 import { sameOrigin } from './origin.ts';
 import { PROBLEM_TYPE } from './problem.ts';
@@ -27,6 +28,8 @@ export interface EventsOptions {
   control: Control;
   jobs?: Jobs | undefined;
   auth: Auth;
+  /** `http.trustedProxies` */
+  trustedProxies: readonly string[];
   logger: Logger;
 }
 
@@ -37,6 +40,7 @@ export class Events {
   /** Owners by job, so that who is told of its end is who was told of it. */
   readonly #owners = new Map<string, string>();
   readonly #auth: Auth;
+  readonly #trustedProxies: readonly string[];
   readonly #logger: Logger;
   readonly #sockets = new WebSocketServer({
     noServer: true,
@@ -47,10 +51,11 @@ export class Events {
   readonly #stops: (() => void)[];
   #closing = false;
 
-  constructor({ control, jobs, auth, logger }: EventsOptions) {
+  constructor({ control, jobs, auth, trustedProxies, logger }: EventsOptions) {
     this.#control = control;
     this.#jobs = jobs;
     this.#auth = auth;
+    this.#trustedProxies = trustedProxies;
     this.#logger = logger;
     const heartbeat = setInterval(() => {
       for (const client of this.#clients) client.beat();
@@ -99,11 +104,11 @@ export class Events {
   }
 
   async #admit(request: IncomingMessage): Promise<Identity> {
-    const { url = '', headers, method = 'GET', socket } = request;
+    const { url = '', headers, method = 'GET' } = request;
     if (url.split('?', 1)[0] !== PATH) {
       throw new ClearwayError('CLEARWAY_NOT_FOUND', 'WebSockets are at /events.', { status: 404 });
     }
-    const requester = { url, headers, method, ip: socket.remoteAddress ?? '' };
+    const requester = { url, headers, method, ip: clientAddress(request, this.#trustedProxies) };
     const identity = await this.#auth.identify(requester);
     if (!identity) {
       throw new ClearwayError('CLEARWAY_UNAUTHORIZED', 'Sign in, or add ?token= to the URL.', {

@@ -122,7 +122,13 @@ export async function createHttpServer(options: HttpServerOptions): Promise<Http
     await app.register(plugin);
   await registerPage(app, webRoot);
 
-  const events = new Events({ control, jobs: typeof jobs === 'string' ? undefined : jobs, auth, logger });
+  const events = new Events({
+    control,
+    jobs: typeof jobs === 'string' ? undefined : jobs,
+    auth,
+    trustedProxies: config.http.trustedProxies,
+    logger,
+  });
   app.server.on('upgrade', events.upgrade);
   await app.ready();
 

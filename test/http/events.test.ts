@@ -184,6 +184,24 @@ describe('WS /events', { timeout: 120_000 }, () => {
     assert.equal((await listen().next()).type, 'streams');
   });
 
+  it('behind a trusted proxy counts the guesses of each client, and behind none believes nobody', async () => {
+    const auth = { tokens: [{ name: 'one', token: hashToken('secret') }] };
+    for (const trustedProxies of [['127.0.0.0/8', '203.0.113.9'], []]) {
+      const guarded = await startServer({ config: { auth, http: { trustedProxies } } });
+      try {
+        const guess = (client: string, token: string) => {
+          const headers = { 'x-forwarded-for': `198.51.100.1, ${client}, 203.0.113.9` };
+          return new Listener(`${guarded.url}/events?token=${token}`, { headers }).refused();
+        };
+        for (let i = 0; i < 10; i++) assert.equal(await guess('203.0.113.1', `guess-${i}`), 401);
+        assert.equal(await guess('203.0.113.1', 'one more'), 429);
+        assert.equal(await guess('203.0.113.2', 'another'), trustedProxies.length > 0 ? 401 : 429);
+      } finally {
+        await guarded.http.close();
+      }
+    }
+  });
+
   it('with auth: shows each caller what they may read, and restarts when the users change', async () => {
     const config = {
       auth: {
