@@ -274,6 +274,15 @@ async function framesRow(provider: Provider, files: ModelFiles, height: number):
   }
 }
 
+/** What holds memory and can be read here: in MiB. */
+function memories(): [name: string, read: () => number][] {
+  const all: [string, () => number][] = [
+    ['process', () => residentMiB(process.pid)],
+    ['GPU', gpuMiB],
+  ];
+  return all.filter(([, read]) => Number.isFinite(read()));
+}
+
 /** No growth over many frames, nor over many sessions created and released. */
 async function memoryPart(provider: Provider, files: ModelFiles): Promise<void> {
   console.log(`\n## Memory: ${files.manifest.name} on ${provider}\n`);
@@ -285,27 +294,25 @@ async function memoryPart(provider: Provider, files: ModelFiles): Promise<void> 
     const graph = await RestorerGraph.open(files, device);
     const smoother = await SmootherGraph.open(smootherFiles, device);
     const stream = new Stream(width, height, graph.length);
-    const points: { rss: [number, number][]; gpu: [number, number][] } = { rss: [], gpu: [] };
+    const held = memories().map(([name, read]) => ({ name, read, series: [] as [number, number][] }));
     for (let i = 1; i <= count; i++) {
       await stream.next(graph, smoother);
       if (i % Math.ceil(count / 20) !== 0) continue;
-      points.rss.push([i / 1000, residentMiB(process.pid)]);
-      points.gpu.push([i / 1000, gpuMiB()]);
+      for (const { read, series } of held) series.push([i / 1000, read()]);
     }
     // The first tenth fills pools.
     const settled = (series: [number, number][]) => series.slice(2);
-    const say = (series: [number, number][]) =>
-      `${series[2]![1].toFixed(0)} MiB after ${series[2]![0]} thousand, ${series.at(-1)![1].toFixed(0)} at the end (${slope(settled(series)).slope.toFixed(2)} MiB a thousand)`;
-    console.log(
-      `- ${count} frames of ${width}x${height}: process ${say(points.rss)}; GPU ${say(points.gpu)}`,
+    const said = held.map(
+      ({ name, series }) =>
+        `${name} ${series[2]![1].toFixed(0)} MiB after ${series[2]![0]} thousand, ${series.at(-1)![1].toFixed(0)} at the end (${slope(settled(series)).slope.toFixed(2)} MiB a thousand)`,
     );
+    console.log(`- ${count} frames of ${width}x${height}: ${said.join('; ')}`);
     stream.close();
     await graph.release();
     await smoother.release();
   }
   const cycles = Number(values.cycles);
-  const rss: number[] = [];
-  const gpu: number[] = [];
+  const held = memories().map(([name, read]) => ({ name, read, series: [] as number[] }));
   for (let i = 0; i < cycles; i++) {
     const graph = await RestorerGraph.open(files, device);
     const smoother = await SmootherGraph.open(smootherFiles, device);
@@ -314,13 +321,14 @@ async function memoryPart(provider: Provider, files: ModelFiles): Promise<void> 
     stream.close();
     await graph.release();
     await smoother.release();
-    if (i === Math.floor(cycles / 10) || i === cycles - 1) {
-      rss.push(residentMiB(process.pid));
-      gpu.push(gpuMiB());
-    }
+    if (i === Math.floor(cycles / 10) || i === cycles - 1)
+      for (const { read, series } of held) series.push(read());
   }
+  const said = held.map(
+    ({ name, series }) => `${name} ${series.map((mib) => mib.toFixed(0)).join(' -> ')} MiB`,
+  );
   console.log(
-    `- ${cycles} sessions created, used and released: process ${rss.map((mib) => mib.toFixed(0)).join(' -> ')} MiB, GPU ${gpu.join(' -> ')} MiB (after a tenth of them -> at the end)`,
+    `- ${cycles} sessions created, used and released: ${said.join(', ')} (after a tenth of them -> at the end)`,
   );
   await device.release();
 }
