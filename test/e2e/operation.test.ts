@@ -146,6 +146,7 @@ test('log.level counts from the edit on: what decoders say, and who watches', TI
   const viewer = await openPage(browser, gateway);
   const watch = async () => {
     await watchWhep(viewer, gateway, 'plain');
+    await shown(viewer, 1);
     await leaveWhep(viewer, gateway);
   };
   /** Beside a stream that is added with it, so that the edit is seen to be taken in at any level. */
