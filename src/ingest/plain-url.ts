@@ -10,7 +10,8 @@ const IPV6 = '.ipv6';
 export function plainUrl(url: string): string | undefined {
   const [, authority = '', rest] = /^https:\/\/([^/?#]*)(.*)$/is.exec(url) ?? [];
   const at = authority.lastIndexOf('@') + 1;
-  const [, address, name, port = ''] =
+  // For ffmpeg no port is that of plain HTTP.
+  const [, address, name, port = ':443'] =
     /^(?:\[([0-9a-f:.]+)\]|([\w.-]+))(:\d+)?$/i.exec(authority.slice(at)) ?? [];
   const host = name ?? (address && `${address.replaceAll(':', '-')}${IPV6}`);
   return host && `http://${authority.slice(0, at)}${host}${SECURE}${port}${rest}`;

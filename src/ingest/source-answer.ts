@@ -11,6 +11,9 @@ const MAX_CHUNK_LINE = 1 << 10;
 const PLAYLIST = Buffer.from('#EXTM3U');
 const EDGE = PLAYLIST.length - 1;
 
+/** As ffmpeg reads the attributes of a tag: what a value in quotes holds is none, whatever it looks like. */
+const ATTRIBUTE = /([^=]*=)("?)((?<=")(?:\\.|[^"\\])*|[^ \f\t\v,]*)/g;
+
 /** What of an answer's head is handed on: what ffmpeg needs, and nothing by which it would read another body. */
 const KEPT = /^(?:content-(?:type|range)|accept-ranges|location|www-authenticate|server)$/i;
 const ABOUT_RANGES = /^(?:content-range|accept-ranges)$/i;
@@ -68,9 +71,8 @@ export function checkPlaylist(text: string, secure: boolean): string {
     .split(/[\r\n\0]+/)
     .map((line) =>
       line.startsWith('#')
-        ? line.replace(
-            /(URI=)("?)((?<=")[^"]*|[^",\s]*)/gi,
-            (_, name, quote, url) => name + quote + follow(url),
+        ? line.replace(ATTRIBUTE, (all, name: string, quote, value) =>
+            name.endsWith('URI=') ? name + quote + follow(value) : all,
           )
         : follow(line),
     )

@@ -83,15 +83,17 @@ export class SourceProxy {
     const asked = address ?? name;
     if (asked === undefined) return void refuse('400 Bad Request');
     const { host, secure } = meantHost(asked);
+    const usual = secure ? 443 : 80;
+    const at = Number(port ?? usual);
     try {
-      const upstream = await this.connect(socket, host, Number(port ?? (secure ? 443 : 80)), secure);
+      const upstream = await this.connect(socket, host, at, secure);
       const headers = rawHeaders.flatMap((header, at) =>
         at % 2 === 1 || NOT_FORWARDED.test(header) ? [] : `${header}: ${rawHeaders[at + 1]}`,
       );
       upstream.write(
         [
           `${method} ${path.startsWith('/') ? '' : '/'}${path} HTTP/1.1`,
-          `Host: ${net.isIP(host) === 6 ? `[${host}]` : host}${port === undefined ? '' : `:${port}`}`,
+          `Host: ${net.isIP(host) === 6 ? `[${host}]` : host}${at === usual ? '' : `:${at}`}`,
           ...headers,
           // The next request may be for another host.
           'Connection: close\r\n\r\n',

@@ -1,8 +1,9 @@
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import { createCipheriv } from 'node:crypto';
+import { once } from 'node:events';
 import { readFile } from 'node:fs/promises';
-import type { IncomingMessage, ServerResponse } from 'node:http';
+import { createServer as createHttpServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import { createServer } from 'node:https';
 import { connect, createServer as createTcpServer } from 'node:net';
 import { join } from 'node:path';
@@ -23,6 +24,7 @@ const HOSTS: Record<string, string[]> = {
   'metadata.test': ['169.254.169.254', 'fe80::1%eth0'],
   // As a host on the same network has, by mDNS.
   'both.test': ['fe80::1%eth0', '127.0.0.1'],
+  'usual.test': ['127.0.0.3'],
 };
 
 const stack = new AsyncDisposableStack();
@@ -121,6 +123,28 @@ test('so does one that speaks TLS, with all that its playlists name', async () =
   }
 });
 
+test('a URL without a port means that of its scheme, and the source is not told of one', async (t) => {
+  const hosts: (string | undefined)[] = [];
+  const secure = createTcpServer((socket) => socket.end());
+  const plain = createHttpServer(({ headers }, response) => {
+    hosts.push(headers.host);
+    response.end(clip);
+  });
+  for (const [server, port] of [[secure, 443] as const, [plain, 80] as const]) {
+    t.after(() => server.close());
+    try {
+      await once(server.listen(port, '127.0.0.3'), 'listening');
+    } catch (error) {
+      return t.skip(String(error));
+    }
+  }
+  assert.equal((await decode('http://usual.test/')).frames.length, 10);
+  assert.deepEqual(hosts, ['usual.test']);
+  const asked = once(secure, 'connection');
+  await Promise.all([decode('https://usual.test/'), asked]);
+  assert.deepEqual(hosts, ['usual.test']);
+});
+
 test('so does one whose HTTP no parser takes', async () => {
   await using odd = await startHttpCamera((_request, { socket }) => {
     socket?.end(Buffer.concat([Buffer.from('ICY 200 OK\r\nContent-Type : video/mp2t\r\n\r\n'), clip]));
@@ -180,7 +204,11 @@ test('no line of a playlist leads past it, whatever protocol of ffmpeg it names'
     segment(`#EXT-X-KEY:METHOD=AES-128,URI="${url}"\n`),
     segment(`#EXT-X-MAP:URI="${url}"\n`),
     `#EXT-X-STREAM-INF:BANDWIDTH=1\n${url}`,
-    `#EXT-X-MEDIA:TYPE=AUDIO,GROUP-ID="a",NAME="a",URI="${url}"\n#EXT-X-STREAM-INF:BANDWIDTH=1,AUDIO="a"\nlist`,
+    // Names that seem to be the attribute that follows, or that end behind it.
+    ...['a', 'URI=', '\\"URI='].map(
+      (name) =>
+        `#EXT-X-MEDIA:TYPE=AUDIO,GROUP-ID="a",NAME="${name}",URI="${url}"\n#EXT-X-STREAM-INF:BANDWIDTH=1,AUDIO="a"\nlist`,
+    ),
   ]);
   const asked = new Set<string>();
   // One that plays, and beside it each of the others.
