@@ -11,16 +11,19 @@ export type LogEvent =
   | { t: 'mapping' }
   | { t: 'problem'; text: string };
 
-/** Lines that one of the filters began. Others hold what the source chose, the names of HLS segments for one. */
-const ANNOUNCING = /^\[a?showinfo@(?:frame|audio) @ \w+\] /;
+/**
+ * Lines that one of the filters began; ffmpeg 6.0 leaves their kind out of their names. Others hold what the source
+ * chose, the names of HLS segments for one.
+ */
+const ANNOUNCING = /^\[(?:a?showinfo@)?(?:frame|audio) @ \w+\] /;
 /**
  * Not anchored to the filter's name: both filters write a line in pieces, and from ffmpeg 7 on, where each runs in a
- * thread of its own, one's piece can follow the other's on the same line, without its name.
+ * thread of its own, one's piece can follow the other's on the same line, without its name and without a space.
  */
 const FRAME =
-  /\bn: *\d+ pts: *(NOPTS|-?\d+) pts_time:(?:(?! n:).)* fmt:yuv420p (?:(?! n:).)*s:(\d{1,4})x(\d{1,4}) i:/;
-const AUDIO = /\bn:\d+ pts:(NOPTS|-?\d+) pts_time:(?:(?! n:).)* fmt:s16 (?:(?! n:).)*nb_samples:(\d{1,6}) /;
-const SIZE = /^\[crop@source @ \w+\] \[verbose\] w:(\d+) h:(\d+) .*->/;
+  /n: *\d+ pts: *(NOPTS|-?\d+) pts_time:(?:(?! n:).)* fmt:yuv420p (?:(?! n:).)*s:(\d{1,4})x(\d{1,4}) i:/;
+const AUDIO = /n:\d+ pts:(NOPTS|-?\d+) pts_time:(?:(?! n:).)* fmt:s16 (?:(?! n:).)*nb_samples:(\d{1,6}) /;
+const SIZE = /^\[(?:crop@)?source @ \w+\] \[verbose\] w:(\d+) h:(\d+) .*->/;
 const FORMAT = /^\[info\] Input #0, ([^ ]+), from /;
 const TRACK = /^\[info\] +Stream #0:\d+\S*: (Video|Audio): (\w+)(.*)$/;
 const MAPPING = /^\[info\] Stream mapping:$/;

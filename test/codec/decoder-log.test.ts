@@ -21,6 +21,15 @@ test('lines that two threads wrote into each other', () => {
     [frame, audio],
   );
   assert.deepEqual(parseLogLine(`[showinfo@frame @ 0x5630] [info] ${VIDEO}${AUDIO}`), [frame, audio]);
+  assert.deepEqual(parseLogLine(`[showinfo@frame @ 0x5630] [info] color_range:tv${AUDIO}`), [audio]);
+});
+
+test('filters as ffmpeg 6.0 names them', () => {
+  assert.deepEqual(parseLogLine(`[frame @ 0x5630] [info] ${VIDEO}`), [frame]);
+  assert.deepEqual(parseLogLine(`[audio @ 0x5631] [info] ${AUDIO}`), [audio]);
+  assert.deepEqual(parseLogLine('[source @ 0x5633] [verbose] w:640 h:360 sar:1/1 -> w:640 h:360 sar:1/1'), [
+    { t: 'size', width: 640, height: 360 },
+  ]);
 });
 
 test('a picture without a timestamp, and one of a size that no filter makes', () => {
