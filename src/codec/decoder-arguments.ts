@@ -66,6 +66,7 @@ export function sourceScheme(url: string): string {
  * - descriptor 5: interleaved stereo s16le at 48 kHz, announced by `ashowinfo@audio` log lines;
  * - descriptor 6, RTSP only: an MP4 whose `prft` boxes say what the camera's clock says (see capture-clock.ts);
  * - stderr: the log those lines are in.
+ * It reads `heightCommand`s from its standard input.
  * A container would hold every frame back until the next (Matroska ends a cluster with it, two interleaved streams
  * wait for each other); raw pictures announced in the log come out as they are decoded.
  */
@@ -96,7 +97,7 @@ export function decoderArguments(
   if (spec.audio) outputs.push(audioOutput());
   if (/^rtsps?$/.test(sourceScheme(spec.url))) outputs.push(captureOutput());
   return ffmpegArguments(
-    ['-nostdin', '-hide_banner', '-nostats', '-loglevel', 'repeat+level+verbose'],
+    ['-hide_banner', '-nostats', '-loglevel', 'repeat+level+verbose'],
     [
       {
         url: inputUrl(spec.opens ?? spec.url),
@@ -132,12 +133,24 @@ function inputOptions(spec: SourceSpec, path: string): string[] {
   ];
 }
 
+/** What makes a decoder that runs scale its pictures to another height, between two of them. */
+export function heightCommand(height: number): string {
+  // Key `c` of ffmpeg's console: a command for the first filter of that kind, at once.
+  return `cscale -1 h ${linesExpression(height)}\n`;
+}
+
+function linesExpression(height: number | 'auto'): string {
+  return `max(2*trunc(${height === 'auto' ? 'ih' : `min(ih,${height})`}/2),16)`;
+}
+
 /** Even size, square pixels, limited range, at most `height` lines; each picture announced in the log. */
 function videoFilter(height: number | 'auto'): string {
-  const lines = height === 'auto' ? 'ih' : `min(ih\\,${height})`;
+  const lines = linesExpression(height).replaceAll(',', '\\,');
   return [
     'crop@source=w=if(gt(iw\\,1)\\,trunc(iw/2)*2\\,iw):h=if(gt(ih\\,1)\\,trunc(ih/2)*2\\,ih)',
-    `scale=w=clip(2*round(iw*clip(sar\\,0.25\\,4)*${lines}/ih/2)\\,16\\,8192):h=max(2*trunc(${lines}/2)\\,16):out_range=tv`,
+    // The width follows from the height, which can change alone. `init`, the default, makes numbers of both expressions
+    // where a frame is not as announced.
+    `scale=w=clip(2*round(iw*clip(sar\\,0.25\\,4)*oh/ih/2)\\,16\\,8192):h=${lines}:eval=frame:out_range=tv`,
     'setsar=1',
     'format=yuv420p',
     `settb=1/${CLOCK_RATE}`,

@@ -16,6 +16,8 @@ export type LogEvent =
  * chose, the names of HLS segments for one.
  */
 const ANNOUNCING = /^\[(?:a?showinfo@)?(?:frame|audio) @ \w+\] /;
+/** The rest of such a line after the console's line break. */
+const CUT_OFF = /^(?:\[info\] )?n: *\d+ pts:/;
 /**
  * Not anchored to the filter's name: both filters write a line in pieces, and from ffmpeg 7 on, where each runs in a
  * thread of its own, one's piece can follow the other's on the same line, without its name and without a space.
@@ -30,9 +32,12 @@ const MAPPING = /^\[info\] Stream mapping:$/;
 /** Not those of the tee output, which complains where a source has no audio. */
 const PROBLEM = /^(?:\[(?!tee|s16le|mp4)[^\]]* @ \w+\] )*\[(?:warning|error|fatal|panic)\] (.*)$/;
 
-/** Reads one line of ffmpeg's log (`-loglevel repeat+level+verbose`). */
-export function parseLogLine(line: string): LogEvent[] {
-  if (!ANNOUNCING.test(line)) {
+/**
+ * Reads one line of ffmpeg's log (`-loglevel repeat+level+verbose`).
+ * @param commanded ffmpeg was sent a command: what its console prints can cut a line in two
+ */
+export function parseLogLine(line: string, commanded = false): LogEvent[] {
+  if (!ANNOUNCING.test(line) && !(commanded && CUT_OFF.test(line))) {
     const other = parseOther(line);
     return other ? [other] : [];
   }

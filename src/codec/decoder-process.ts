@@ -6,7 +6,7 @@ import { now } from '../contracts/time.ts';
 import { redact } from '../telemetry/redact.ts';
 import { ByteQueue } from './byte-queue.ts';
 import { type Capture, CaptureClock, ProducerTimeReader } from './capture-clock.ts';
-import { decoderArguments } from './decoder-arguments.ts';
+import { decoderArguments, heightCommand } from './decoder-arguments.ts';
 import { type LogEvent, parseLogLine, parsePacketLine, parseTimeBase } from './decoder-log.ts';
 import { ffmpegPath } from './ffmpeg.ts';
 import { spawnFfmpeg } from './ffmpeg-child.ts';
@@ -87,6 +87,8 @@ export interface DecoderProcess extends AsyncDisposable {
   /** Reads no more pictures until `resume`; the child waits when its pipe is full. */
   pause(): void;
   resume(): void;
+  /** The next pictures have at most so many lines, within about a tenth of a second; none is lost. */
+  setHeight(height: number): void;
   /** Ends the child and everything it started; resolves when it is gone. */
   stop(): Promise<void>;
 }
@@ -118,6 +120,7 @@ export function spawnDecoder(
     4,
     // As variables, because not every protocol in ffmpeg hands the option on to what it opens.
     spec.proxy === undefined ? {} : { http_proxy: spec.proxy, no_proxy: undefined },
+    'pipe',
   );
   const decoder = new Decoder(spec, handlers);
   if (options.hardware)
@@ -133,6 +136,14 @@ export function spawnDecoder(
   let stopping = false;
   let paused = false;
   let stalled: ClearwayError | undefined;
+  /** Lines its filters are to be told, as they were started with others. */
+  let lines: number | undefined;
+
+  function tellHeight(): void {
+    if (lines !== undefined) child.stdin!.write(heightCommand(lines));
+  }
+  // Where the camera changes its picture ffmpeg makes its filters anew, as they were at first.
+  decoder.onFilters = tellHeight;
 
   let deadline = setTimeout(stall, (options.connectTimeout ?? CONNECT_TIMEOUT) * 1000);
   decoder.onFrame = watch;
@@ -189,6 +200,12 @@ export function spawnDecoder(
       paused = false;
       video!.resume();
     },
+    setHeight(height) {
+      lines = height;
+      decoder.commanded = true;
+      // Filters that are not there yet are told when they are.
+      if (decoder.filtering) tellHeight();
+    },
     stop,
     [Symbol.asyncDispose]: stop,
   };
@@ -202,6 +219,11 @@ class Decoder {
   frames = 0;
   onFrame: () => void = () => {};
   onProblem: (text: string) => void = () => {};
+  /** ffmpeg has made its filters, for the first time or anew. */
+  onFilters: () => void = () => {};
+  filtering = false;
+  /** Commands were written to its console. */
+  commanded = false;
   readonly problems: string[] = [];
 
   private readonly spec: SourceSpec;
@@ -234,7 +256,7 @@ class Decoder {
   }
 
   log(line: string): void {
-    for (const event of parseLogLine(line)) this.logged(event);
+    for (const event of parseLogLine(line, this.commanded)) this.logged(event);
   }
 
   private logged(event: LogEvent): void {
@@ -253,6 +275,8 @@ class Decoder {
         this.inputDescribed = true;
         this.info = { ...this.info, width: event.width, height: event.height };
         this.handlers?.opened(this.info);
+        this.filtering = true;
+        this.onFilters();
         break;
       case 'mapping':
         this.mapped = true;

@@ -16,6 +16,7 @@ export type DecoderCommand =
   | { t: 'open'; id: number; spec: SourceSpec; options: DecoderOptions }
   /** One for every frame: the frame's own buffer or another of its size. */
   | { t: 'buffer'; id: number; buffer: ArrayBuffer }
+  | { t: 'height'; id: number; height: number }
   | { t: 'stop'; id: number };
 
 export type DecoderEvent = { id: number } & (
@@ -69,6 +70,10 @@ class LentDecoder {
     if (this.unanswered < AHEAD) this.process.resume();
   }
 
+  setHeight(height: number): void {
+    this.process.setHeight(height);
+  }
+
   stop(): Promise<void> {
     return this.process.stop();
   }
@@ -93,6 +98,9 @@ port.on('message', (command: DecoderCommand) => {
       break;
     case 'buffer':
       decoders.get(id)?.answer(command.buffer);
+      break;
+    case 'height':
+      decoders.get(id)?.setHeight(command.height);
       break;
     case 'stop': {
       const decoder = decoders.get(id);

@@ -10,6 +10,8 @@ import { ffmpegPath } from './ffmpeg.ts';
 
 /** An open source, whose child and pipes belong to a thread. */
 export interface Decoder extends AsyncDisposable {
+  /** Scales the pictures to at most so many lines from now on, without opening the source again. */
+  setHeight(height: number): void;
   /** Ends the child and everything it started; resolves when it is gone. No handler is called from now on. */
   stop(): Promise<void>;
 }
@@ -72,7 +74,11 @@ class DecoderThread {
       stopped ??= this.stop(id);
       return stopped;
     };
-    return { stop, [Symbol.asyncDispose]: stop };
+    return {
+      setHeight: (height) => this.post({ t: 'height', id, height }),
+      stop,
+      [Symbol.asyncDispose]: stop,
+    };
   }
 
   private async stop(id: number): Promise<void> {

@@ -1,12 +1,14 @@
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
-import type { Duplex, Readable } from 'node:stream';
+import type { Duplex, Readable, Writable } from 'node:stream';
 
 /** How long a child may take to go after SIGTERM, ms. */
 const GRACE = 1000;
 
 export interface FfmpegChild extends AsyncDisposable {
   readonly pid: number | undefined;
+  /** ffmpeg's console, where it was given one. */
+  readonly stdin: Writable | null;
   readonly stderr: Readable;
   /** The other ends of the child's file descriptors 3, 4, ... */
   readonly pipes: Duplex[];
@@ -41,19 +43,23 @@ export function parentDeathPrefix(): string[] {
 /**
  * Starts one ffmpeg as the leader of a process group of its own, with `pipes` pipes from descriptor 3 on.
  * @param env changes to its environment; `undefined` takes a variable out
+ * @param stdin `pipe`: it has a console, which reads commands
  */
 export function spawnFfmpeg(
   path: string,
   args: string[],
   pipes = 0,
   env: Record<string, string | undefined> = {},
+  stdin: 'ignore' | 'pipe' = 'ignore',
 ): FfmpegChild {
   const [file = path, ...rest] = [...parentDeathPrefix(), path, ...args];
   const child: ChildProcess = spawn(file, rest, {
     detached: true,
     env: { ...process.env, ...env },
-    stdio: ['ignore', 'ignore', 'pipe', ...new Array<'pipe'>(pipes).fill('pipe')],
+    stdio: [stdin, 'ignore', 'pipe', ...new Array<'pipe'>(pipes).fill('pipe')],
   });
+  // A command written as it goes: its exit says why it went.
+  child.stdin?.on('error', () => {});
   const closed = new Promise<ChildExit>((resolve) => {
     child.once('error', (error) => resolve({ code: null, signal: null, error }));
     child.once('close', (code, signal) =>
@@ -63,6 +69,7 @@ export function spawnFfmpeg(
   });
   return {
     pid: child.pid,
+    stdin: child.stdin,
     stderr: child.stdio[2] as Readable,
     pipes: child.stdio.slice(3) as Duplex[],
     closed,

@@ -32,6 +32,14 @@ test('filters as ffmpeg 6.0 names them', () => {
   ]);
 });
 
+test('lines that the console cut in two once it was sent a command', () => {
+  for (const named of ['', '[info] ']) {
+    assert.deepEqual(parseLogLine(`${named}${VIDEO}`, true), [frame]);
+    assert.deepEqual(parseLogLine(`${named}${AUDIO}`, true), [audio]);
+    assert.deepEqual(parseLogLine(`${named}${VIDEO}`), []);
+  }
+});
+
 test('a picture without a timestamp, and one of a size that no filter makes', () => {
   const line = `[showinfo@frame @ 0x5630] [info] ${VIDEO}`;
   assert.deepEqual(parseLogLine(line.replace('25200', 'NOPTS')), [{ ...frame, pts: undefined }]);

@@ -4,6 +4,7 @@ import { appendFile, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { promisify } from 'node:util';
+import type { DecodedAudio, DecodedFrame } from '../../src/codec/decoder-process.ts';
 import { openDecoder } from '../../src/codec/decoders.ts';
 import { silentLogger } from '../../src/telemetry/log.ts';
 import { flipBits, startHttpCamera } from '../support/bad-cameras.ts';
@@ -148,6 +149,82 @@ test('a camera that changes resolution goes on in the new size without a restart
     infos.map(({ width, height }) => `${width}x${height}`),
     sizes,
   );
+});
+
+test('the height changes while a source is open: no picture is lost, and sound goes on', async () => {
+  await using camera = await startRtspCamera({ audio: 'aac' });
+  const frames: DecodedFrame[] = [];
+  const audio: DecodedAudio[] = [];
+  const heights = [120, 180, 240, 60];
+  const changed = Promise.withResolvers<void>();
+  await using decoder = openDecoder(
+    { url: camera.url, transport: 'tcp', audio: true, stallTimeout: 20 },
+    { height: 60, logger: silentLogger },
+    {
+      allocate: (bytes) => new Uint8Array(bytes),
+      frame(frame) {
+        frames.push(frame);
+        const settled = frames.slice(-10);
+        if (settled.length < 10 || settled.some(({ height }) => height !== (asked ?? 60))) return;
+        asked = heights.shift();
+        if (asked === undefined) changed.resolve();
+        else decoder.setHeight(asked);
+      },
+      dropped() {},
+      audio: (piece) => void audio.push(piece),
+      opened() {},
+      ended: ({ error }) => changed.reject(error),
+    },
+  );
+  let asked: number | undefined;
+  await changed.promise;
+  const sizes = frames.map(({ width, height }) => `${width}x${height}`);
+  assert.deepEqual(
+    sizes.filter((size, i) => size !== sizes[i - 1]),
+    ['80x60', '160x120', '240x180', '320x240', '80x60'],
+  );
+  for (const { data, width, height } of frames) assert.equal(data.length, (width * height * 3) / 2);
+  const pts = frames.slice(5).map((frame) => frame.pts);
+  assert.ok(
+    pts.every((value, i) => i === 0 || value - pts[i - 1]! < 2 * 3600),
+    `a picture is missing: ${pts}`,
+  );
+  const ends = audio.slice(5).map(({ pts, samples }) => ({ pts, end: pts + (samples * 90) / 48 }));
+  assert.ok(ends.length > 20 && ends.every(({ pts }, i) => i === 0 || Math.abs(pts - ends[i - 1]!.end) < 90));
+});
+
+test('a camera that changes resolution keeps the height it was told since', async () => {
+  await using directory = await temporaryDirectory();
+  const part = async (name: string, size: string, seconds: number) =>
+    readFile(await renderClip(join(directory.path, name), { size, seconds, gop: 25 }));
+  const body = Buffer.concat([await part('a.ts', '320x240', 5), await part('b.ts', '240x320', 4)]);
+  await using camera = await startHttpCamera((_request, response) => {
+    let sent = 0;
+    const timer = setInterval(() => {
+      if (sent < body.length) response.write(body.subarray(sent, sent + body.length / 45));
+      sent += body.length / 45;
+    }, 100);
+    response.on('close', () => clearInterval(timer));
+  });
+  const { promise, resolve, reject } = Promise.withResolvers<void>();
+  const sizes: string[] = [];
+  await using decoder = openDecoder(
+    { url: camera.url, transport: 'auto', audio: false, stallTimeout: 20 },
+    { height: 240, logger: silentLogger },
+    {
+      allocate: (bytes) => new Uint8Array(bytes),
+      frame({ width, height }) {
+        const size = `${width}x${height}`;
+        if (sizes.at(-1) !== size) sizes.push(size);
+        if (size === '90x120') resolve();
+      },
+      dropped() {},
+      opened: () => decoder.setHeight(120),
+      ended: ({ error }) => reject(error),
+    },
+  );
+  await promise;
+  assert.ok(sizes.includes('160x120'), `${sizes}`);
 });
 
 test('bit-flipped and truncated H.264 drops frames, not the stream', async () => {
