@@ -65,7 +65,7 @@ export const streamSchema = z
       .union([z.literal('auto'), z.number().int().min(64).max(4320)])
       .default('auto')
       .describe(
-        'lines of the restored picture; auto = the most this host sustains, never more than the source has',
+        'lines of the restored picture; auto = the most this host sustains, never more than the source has; chosen again when that has changed for minutes',
       ),
     strength: z.number().min(0).max(1).default(1).describe('0 = untouched, 1 = fully restored'),
     smoothing: z.number().min(0).max(1).default(0.5).describe('temporal smoothing, 0 = off'),

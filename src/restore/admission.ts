@@ -2,7 +2,7 @@ import { ClimbWait } from './climb-wait.ts';
 import type { Ladder } from './ladder.ts';
 
 /** Share of an accelerator's time that streams may fill; the rest is for its bad moments. */
-const ROOM = 0.75;
+export const ROOM = 0.75;
 /** What one step changed must show before the next, ms. */
 const SETTLE = 4000;
 
@@ -59,6 +59,17 @@ export class Admission {
     const step = this.alone(member) ? 0 : ladder.steps.findIndex(fits);
     ladder.moveTo(step === -1 ? ladder.steps.length - 1 : step);
     if (ladder.above) this.takePlace(member);
+  }
+
+  /** A stream's pictures are smaller from now on: what made climbs vain may not do so any more. */
+  ease(member: Member, now: number): void {
+    member.ladder.forget();
+    this.wait.reset(now);
+  }
+
+  /** Whether a stream could take such a share of the accelerator instead of its own. */
+  hasRoom(member: Member, share: number): boolean {
+    return this.alone(member) || share <= ROOM - this.used(member);
   }
 
   /** A stream has no picture any more. Its room is kept for a moment: cameras come back. */

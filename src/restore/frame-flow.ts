@@ -11,6 +11,7 @@ import type { FinishedFrame, Renditions } from './renditions.ts';
 import type { RunningCost } from './running-cost.ts';
 import type { Snapshots } from './snapshots.ts';
 import type { Reporter } from './stream-report.ts';
+import { ASSUMED_FPS } from './working-height.ts';
 
 /** Frames of one stream that may wait for the accelerator, and for the encoders. */
 const WAITING = 4;
@@ -43,10 +44,10 @@ export interface FlowParts {
   logger: Logger;
   settings(): RestoreSettings;
   ladder(): Ladder;
-  /** Frames per second of the source, as it says. */
+  /** Frames per second of the source. */
   fps(): number;
-  /** Its frames have another size from now on, or are the first. */
-  resized(): void;
+  /** Its frames have another size from now on, a smaller one or not, or are the first. */
+  resized(smaller: boolean): void;
   /** Encodes in turn, after whatever else uses the encoders. */
   inEncoderTurn(work: () => Promise<void>): void;
   /** A frame is finished: encode and send it. Rejects, having said why, when nothing of it could be sent. */
@@ -80,7 +81,7 @@ export class FrameFlow {
   /** Frames inside the inference thread whose pictures are still to come, oldest first. */
   private inside: FrameMeta[] = [];
   /** Running mean of the time between two frames, ms. */
-  private interval = 40;
+  private interval = 1000 / ASSUMED_FPS;
   private toEncode = 0;
   /** Running mean of the encoding time, ms. */
   private encodeCost = 5;
@@ -95,10 +96,16 @@ export class FrameFlow {
     return { width: this.last?.width ?? 0, height: this.last?.height ?? 0 };
   }
 
-  /** Share of the accelerator's time that its frames take on a model. */
-  share(model: string): number {
+  /** Frames per second that come, to a tenth; assumed until they do. */
+  get fps(): number {
+    return Math.round(10_000 / this.interval) / 10;
+  }
+
+  /** Share of the accelerator's time that its frames take on a model, with so many lines. */
+  share(model: string, lines = this.size.height): number {
     const { width, height } = this.size;
-    return (this.parts.cost.expected(model, width, height) ?? 0) / this.interval;
+    const scale = height > 0 ? lines / height : 1;
+    return (this.parts.cost.expected(model, width * scale, lines) ?? 0) / this.interval;
   }
 
   /** Whether frames are late on a model although nothing else runs, `within` ms from decoder to access unit. */
@@ -129,7 +136,8 @@ export class FrameFlow {
       this.interval += (interval - this.interval) / 16;
     }
     const resized = meta.width !== last?.width || meta.height !== last.height;
-    if (resized) this.parts.resized();
+    if (resized)
+      this.parts.resized(last !== undefined && meta.width * meta.height < last.width * last.height);
     if (!last || resized || meta.pts - last.pts > STALE) this.fresh = true;
     const { ladder, inference } = this.parts;
     const idle = this.waiting.length === 0 && this.inside.length === 0;
@@ -184,7 +192,7 @@ export class FrameFlow {
       },
       done: (result) => {
         const { restore, smooth } = result.timings ?? { restore: 0, smooth: 0 };
-        if (restore > 0) cost.ran(model, meta.width, meta.height, restore + smooth);
+        if (restore > 0) cost.ran(model, meta.width, meta.height, restore + smooth, now());
         if (epoch === this.epoch) this.onDone(result);
       },
       cancelled: () => {

@@ -8,7 +8,7 @@ import type { RestorerEvent, RestorerFacts, RestoreSettings, SourceSpec } from '
 import type { RestorationInfo, SourceInfo } from '../contracts/stream.ts';
 import { now } from '../contracts/time.ts';
 import type { Logger } from '../telemetry/log.ts';
-import type { Admission, Member } from './admission.ts';
+import type { Admission } from './admission.ts';
 import { AudioTrack } from './audio-track.ts';
 import { OutputClock } from './clock.ts';
 import { estimate } from './estimate.ts';
@@ -16,11 +16,12 @@ import { FrameFlow } from './frame-flow.ts';
 import type { Inference } from './inference.ts';
 import { Ladder } from './ladder.ts';
 import { PictureProbe } from './picture-probe.ts';
+import type { Chooser } from './rechoice.ts';
 import { type FinishedFrame, Renditions } from './renditions.ts';
 import type { RunningCost } from './running-cost.ts';
 import { Snapshots } from './snapshots.ts';
 import { Reporter } from './stream-report.ts';
-import { ASSUMED_FPS, type Choice, chooseRestoration } from './working-height.ts';
+import { type Choice, chooseRestoration } from './working-height.ts';
 
 const TICKS_PER_MS = CLOCK_RATE / 1000;
 
@@ -46,7 +47,7 @@ export interface PipelineHost {
  * One stream in the restorer: opens its source in a decoder child, gives frames the output clock's time, and sends
  * access units, audio and reports. Sessions (connections) come and go; the pipeline, its encoders and its clock stay.
  */
-export class Pipeline implements Member {
+export class Pipeline implements Chooser {
   private static count = 0;
   readonly order = Pipeline.count++;
   readonly stream: string;
@@ -60,11 +61,10 @@ export class Pipeline implements Member {
   private readonly flow: FrameFlow;
   ladder: Ladder;
   watched = false;
-  private choice: Choice;
+  choice: Choice;
   private bitrate = 0;
 
   private session = 0;
-  private source: SourceSpec | undefined;
   /** Lines the decoder was asked for. */
   private asked = 0;
   private decoder: Decoder | undefined;
@@ -94,8 +94,6 @@ export class Pipeline implements Member {
     this.snapshots = new Snapshots(host.send);
     this.audio = new AudioTrack((packet) => host.send({ t: 'audio', stream, session: this.session, packet }));
     this.report = new Reporter(now());
-    this.choice = this.choose();
-    this.ladder = this.makeLadder();
     this.flow = new FrameFlow({
       stream,
       inference: host.inference,
@@ -108,15 +106,22 @@ export class Pipeline implements Member {
       settings: () => this.settings,
       ladder: () => this.ladder,
       fps: () => this.fps,
-      resized: () => this.place(),
+      resized: (smaller) => this.onResized(smaller),
       inEncoderTurn: (work) => this.inEncoderTurn(work),
       publish: (frame) => this.publish(frame),
     });
+    this.choice = this.choose();
+    this.ladder = this.makeLadder();
   }
 
   /** Whether this stream asks the accelerator for anything. */
   get wanting(): boolean {
     return this.choice.model !== 'none';
+  }
+
+  /** Whether pictures come now. */
+  get showing(): boolean {
+    return this.live && this.decoder !== undefined;
   }
 
   share(model: string): number {
@@ -125,6 +130,14 @@ export class Pipeline implements Member {
 
   tooHeavy(model: string): boolean {
     return this.flow.tooHeavy(model);
+  }
+
+  lines({ height }: Choice): number {
+    return Math.min(height, this.input?.height ?? height);
+  }
+
+  shareOf(choice: Choice): number {
+    return this.flow.share(choice.model, this.lines(choice));
   }
 
   moved(from: string, why: string): void {
@@ -158,24 +171,34 @@ export class Pipeline implements Member {
     this.inEncoderTurn(async () => this.renditions.moveTo(encoder));
   }
 
-  /** The facts are not what they were taken for: chooses anew, and opens the source again for another height. */
+  /** The facts are not what they were taken for: chooses anew, at once. */
   rechoose(): void {
     this.host.admission.leave(this, now());
     this.choice = this.choose();
     this.ladder = this.makeLadder();
-    if (this.live) this.place();
+    if (this.showing) this.place();
     this.fitHeight();
   }
 
-  /** Changes how the picture is restored, between two frames. A changed height needs a new session. */
+  /** Changes how the picture is restored, between two frames. */
   update(settings: RestoreSettings): void {
-    const { model } = this.settings;
+    const { model, height } = this.settings;
     this.settings = settings;
-    if (settings.model === model) return;
-    this.host.admission.leave(this, now());
-    this.choice = this.choose();
-    this.ladder = this.makeLadder();
-    if (this.live) this.place();
+    if (settings.model !== model || settings.height !== height) this.rechoose();
+  }
+
+  take(choice: Choice, why: string): void {
+    const { stream, choice: from } = this;
+    this.host.logger.info(
+      { stream, from: { model: from.model, height: from.height }, to: choice, why },
+      'restoration is chosen again',
+    );
+    this.choice = choice;
+    if (choice.model !== from.model) {
+      this.ladder = this.makeLadder();
+      this.place();
+    }
+    this.fitHeight();
   }
 
   watch(renditions: Rendition[], opus: boolean, aac: boolean, watched = false): void {
@@ -219,13 +242,14 @@ export class Pipeline implements Member {
   }
 
   private get fps(): number {
-    // Streams without timing announce absurd rates.
+    // Streams without timing announce none, or absurd rates.
     const fps = this.input?.fps ?? 0;
-    return fps >= 1 && fps <= 240 ? fps : ASSUMED_FPS;
+    return fps >= 1 && fps <= 240 ? fps : this.flow.fps;
   }
 
-  private choose(): Choice {
-    const { speeds, provider } = this.host.facts;
+  choose(): Choice {
+    const { provider } = this.host.facts;
+    const speeds = this.host.cost.lasting;
     const { model, height } = this.settings;
     const speed = speeds[model];
     // Only what may run decides how large a picture can be.
@@ -257,6 +281,12 @@ export class Pipeline implements Member {
     return new Ladder(wanted === 'none' ? [] : [wanted, ...lighter]);
   }
 
+  private onResized(smaller: boolean): void {
+    if (smaller) this.host.admission.ease(this, now());
+    // One that is restored as wanted keeps its place with less.
+    if (!smaller || this.ladder.step > 0) this.place();
+  }
+
   private place(): void {
     this.host.admission.leave(this, now());
     if (this.wanting) this.host.admission.place(this);
@@ -264,7 +294,6 @@ export class Pipeline implements Member {
 
   private connect(source: SourceSpec): void {
     const { session, stream } = this;
-    this.source = source;
     this.asked = this.choice.height;
     this.live = false;
     this.capture = {};
@@ -307,22 +336,17 @@ export class Pipeline implements Member {
     return this.host.facts.decoder?.method ?? 'software';
   }
 
-  /** The height was chosen for an assumed frame rate: the true one may ask for another, before the first picture. */
+  /** The choice was for an assumed frame rate. */
   private onOpened(info: SourceInfo): void {
     this.input = info;
-    const before = this.choice;
-    this.choice = this.choose();
-    if (this.choice.model !== before.model) this.ladder = this.makeLadder();
-    if (!this.live) this.fitHeight();
+    if (!this.live) this.rechoose();
   }
 
-  /** Opens the source again when the pictures have not the height that was chosen. */
   private fitHeight(): void {
-    const { decoder, session, source, input, asked, choice } = this;
-    if (!input || Math.min(asked, input.height) === Math.min(choice.height, input.height)) return;
-    void decoder?.stop().then(() => {
-      if (this.decoder === decoder && this.session === session) this.connect(source!);
-    });
+    const { height } = this.choice;
+    if (this.asked === height) return;
+    this.asked = height;
+    this.decoder?.setHeight(height);
   }
 
   private async disconnect(): Promise<void> {
@@ -413,7 +437,7 @@ export class Pipeline implements Member {
     const so = ladder.restores ? `restored by ${ladder.model} instead of ${choice.model}` : 'not restored';
     if (flow.tooHeavy(choice.model)) {
       const ms = estimate(speeds[choice.model]!, width, height).toFixed(0);
-      return `${so}: ${choice.model} takes ${ms} ms a ${width}x${height} frame on ${provider}, too long at ${this.fps} fps and latencyBudget ${this.settings.latencyBudget} ms; choose a lighter model or a lower height`;
+      return `${so}: ${choice.model} takes ${ms} ms a ${width}x${height} frame on ${provider}, too long at ${Math.round(this.fps)} fps and latencyBudget ${this.settings.latencyBudget} ms; choose a lighter model or a lower height`;
     }
     if (admission.restored > 0)
       return `${so}: ${provider} here has room for ${admission.restored} of ${admission.size} streams, watched ones first; to make room, lower heights, set model none for some, or add a GPU`;

@@ -13,6 +13,7 @@ import { Inference } from './inference.ts';
 import type { InferenceOptions } from './inference-protocol.ts';
 import { Outbox } from './outbox.ts';
 import { Pipeline, type PipelineHost } from './pipeline.ts';
+import { Rechoice } from './rechoice.ts';
 import { RunningCost } from './running-cost.ts';
 
 /** What the gateway passes as the one argument, as JSON. */
@@ -21,6 +22,8 @@ export interface RestorerOptions extends InferenceOptions, HardwareOptions {
   known?: RestorerFacts;
   /** Take streams only once the models are open, so that nothing but a provider can end this process before. */
   alone?: boolean;
+  /** So long, ms, another height or model has to be the better one before a running stream gets it. */
+  rechooseAfter?: number;
   log: { level: string; format: 'auto' | 'json' | 'pretty' };
 }
 
@@ -107,6 +110,8 @@ const host: PipelineHost = {
   logger,
 };
 
+const rechoice = new Rechoice(host.admission, options.rechooseAfter);
+
 /** Goes on with what was found: mostly what was known before. */
 function learn({ facts, encoder }: Found): void {
   const { provider, speeds } = host.facts;
@@ -185,6 +190,12 @@ setInterval(() => {
   if (inference.busyFor > STUCK) fail(new Error(`one inference has been running for ${STUCK / 1000} s`));
   send({ t: 'alive' });
   host.admission.tick(now());
+  // Until the models are open nothing is restored, and nothing of it says what the host can do.
+  if (inference.open)
+    rechoice.tick(
+      [...pipelines.values()].filter(({ showing }) => showing),
+      now(),
+    );
   for (const pipeline of pipelines.values()) {
     if (pipeline.encodingFor > STUCK) fail(new Error(`one picture has been encoding for ${STUCK / 1000} s`));
     pipeline.tick();

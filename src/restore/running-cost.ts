@@ -10,11 +10,17 @@ const FACTOR_MOST = 100;
 /** Between two trials of a model whose estimate says no, ms, and so many times its cost: 5 % of the accelerator. */
 const TRIAL_EVERY = 400;
 const TRIAL_SHARE = 20;
+/** The fastest run of so long, ms, says what a host can do: whatever else runs on it only adds time. */
+const WINDOW = 60_000;
 
 interface Entry {
   /** Times the figures measured at start. */
   factor: number;
   nextTrial: number;
+  /** The same factor, of the fastest run of the window before and of this one. */
+  before: number;
+  fastest: number;
+  windowSince: number;
 }
 
 /**
@@ -47,11 +53,28 @@ export class RunningCost {
     return speed && estimate(speed, width, height) * Math.min(1, this.entry(model).factor);
   }
 
-  /** Notes what a run took, ms. */
-  ran(model: string, width: number, height: number, ms: number): void {
+  /**
+   * The figures measured at start, corrected by what the fastest runs of the last minutes took: for decisions that
+   * last. A model that has not run is taken to have become as slow as the slowest that has.
+   */
+  get lasting(): Record<string, ModelSpeed> {
+    const ran = [...this.entries].filter(([, { windowSince }]) => Number.isFinite(windowSince));
+    const factors = new Map(ran.map(([model, { before, fastest }]) => [model, Math.min(before, fastest)]));
+    const slowest = Math.max(1, ...factors.values());
+    return Object.fromEntries(
+      Object.entries(this.speeds).map(([model, { fixed, perMegapixel }]) => {
+        const factor = factors.get(model) ?? slowest;
+        return [model, { fixed: fixed * factor, perMegapixel: perMegapixel * factor }];
+      }),
+    );
+  }
+
+  /** Notes what a run took that ended at `now`, ms. */
+  ran(model: string, width: number, height: number, ms: number, now: number): void {
     const expected = this.expected(model, width, height);
     if (!expected) return;
     const entry = this.entry(model);
+    this.noteFastest(entry, (ms / expected) * entry.factor, now);
     const ratio = Math.min(OUTLIER, ms / expected);
     const factor = entry.factor * (ratio < 1 ? ratio : 1 + (ratio - 1) * SLOWER);
     entry.factor = Math.min(FACTOR_MOST, Math.max(FACTOR_LEAST, factor));
@@ -68,10 +91,18 @@ export class RunningCost {
     return true;
   }
 
+  private noteFastest(entry: Entry, factor: number, now: number): void {
+    if (now - entry.windowSince >= WINDOW) {
+      entry.before = entry.fastest;
+      entry.fastest = factor;
+      entry.windowSince = now;
+    } else entry.fastest = Math.min(entry.fastest, factor);
+  }
+
   private entry(model: string): Entry {
     let entry = this.entries.get(model);
     if (!entry) {
-      entry = { factor: 1, nextTrial: 0 };
+      entry = { factor: 1, nextTrial: 0, before: 1, fastest: 1, windowSince: Number.NEGATIVE_INFINITY };
       this.entries.set(model, entry);
     }
     return entry;

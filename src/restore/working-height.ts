@@ -1,11 +1,12 @@
 import type { ModelSpeed } from '../contracts/restorer.ts';
+import { ROOM } from './admission.ts';
 import { estimate } from './estimate.ts';
 import type { Provider } from './graph.ts';
 
 /** Heights a picture is restored at when the host may choose, largest first. */
 export const HEIGHTS = [1080, 720, 540, 480, 360] as const;
 
-/** Frame rate assumed until the source has told its own. */
+/** Frame rate assumed until the source has told or shown its own. */
 export const ASSUMED_FPS = 25;
 
 /** Share of a frame's time inference may take: on a CPU the decoder and the encoder need the same cores. */
@@ -30,7 +31,9 @@ export function chooseRestoration(
   const models = Object.entries(speeds).sort(([, a], [, b]) => b.perMegapixel - a.perMegapixel);
   const lightest = models.at(-1);
   if (!lightest) return { model: 'none', height: HEIGHTS[0], reason: 'no usable model is installed' };
-  const budget = (SHARE[provider] * 1000) / fps / Math.max(1, streams);
+  // What is chosen for several has to be what is let in.
+  const share = streams > 1 ? Math.min(SHARE[provider], ROOM) : SHARE[provider];
+  const budget = (share * 1000) / fps / Math.max(1, streams);
   const among = streams > 1 ? ` with ${streams} streams` : '';
   for (const height of HEIGHTS) {
     for (const [model, speed] of models) {

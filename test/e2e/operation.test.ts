@@ -88,10 +88,12 @@ test('an on-demand camera has one connection while anybody watches, and lingers'
 });
 
 test(
-  'strength, smoothing and model change live: same session, same connection, frames flow',
+  'strength, smoothing, height and model change live: same session, same connection, frames flow',
   TIMEOUT,
   async () => {
-    await watchWhep(page, gateway, 'always');
+    const { video } = await watchWhep(page, gateway, 'always');
+    const hls = await watchHls(page, gateway, 'always/index.m3u8');
+    await readFrames(hls, 3);
     await shown(page, 10);
     const before = changes('always').length;
     const from = await page.evaluate(() => window.players.main!.timestamps.length);
@@ -103,6 +105,14 @@ test(
     await patch({ strength: 0.4, smoothing: 0.1 });
     const set = await gateway.until('always', ({ restoration }) => restoration?.strength === 0.4);
     assert.equal(set.restoration?.smoothing, 0.1);
+    await patch({ height: 90 });
+    const small = await gateway.until('always', ({ restoration }) => restoration?.height === 90);
+    assert.equal(small.restoration?.width, 120);
+    for (const watched of [video, hls.video])
+      await page.waitForFunction((video) => video.videoWidth === 120 && video.videoHeight === 90, watched, {
+        polling: 50,
+      });
+    await readFrames(hls, 3);
     await patch({ model: 'none' });
     const { frames } = await gateway.until('always', ({ restoration }) => restoration?.model === 'none');
     await patch({ model: 'lite' });

@@ -150,6 +150,39 @@ test('strength, smoothing and model change without a break in the picture', asyn
   restorer.send({ t: 'stop', stream: 'm' });
 });
 
+test('the height changes without a break: same session, a keyframe of the new size, windows and compare with it', async () => {
+  start('h', { height: 180 });
+  restorer.send({ t: 'watch', stream: 'h', renditions: ['restored', 'compare'], opus: true, aac: false });
+  const shown = (height: number) => (event: PipelineEvent) =>
+    event.t === 'report' && event.report.restoration?.height === height && event.report.restored > 0;
+  const events = await collect('h', shown(180));
+  for (const height of [90, 120, 180] as const) {
+    restorer.send({ t: 'settings', stream: 'h', settings: { ...SETTINGS, height } });
+    events.push(...(await collect('h', shown(height))));
+  }
+  for (const [rendition, wide] of [
+    ['restored', 1],
+    ['compare', 2],
+  ] as const) {
+    const units = unitsOf(events).filter((unit) => unit.rendition === rendition);
+    const begins = units.filter(({ height }, at) => height !== units[at - 1]?.height);
+    assert.deepEqual(
+      begins.map(({ width, height, key }) => [width, height, key]),
+      [
+        [320 * wide, 180, true],
+        [160 * wide, 90, true],
+        [214 * wide, 120, true],
+        [320 * wide, 180, true],
+      ],
+    );
+    // 25 fps: a gap of over 10 frames would be a break; what is lost to the machine's noise is not.
+    for (let i = 1; i < units.length; i++) assert.ok(units[i]!.pts - units[i - 1]!.pts < 10 * 3600);
+  }
+  for (const t of ['discontinuity', 'live', 'ended'] as const)
+    assert.equal(events.filter((event) => event.t === t).length, t === 'ended' ? 0 : 1, t);
+  restorer.send({ t: 'stop', stream: 'h' });
+});
+
 test('frames that would miss their deadline pass through, and the stream steps down', async () => {
   start('d', { latencyBudget: 0 });
   restorer.send({ t: 'watch', stream: 'd', renditions: ['restored'], opus: false, aac: false });

@@ -103,6 +103,19 @@ test('a changed source is not described by what the old one was', async () => {
   assert.equal(rig.stream.status.input, undefined);
 });
 
+test('model and height change without another connection', async () => {
+  using rig = new Rig();
+  rig.stream.wake('configured');
+  await rig.settle();
+  rig.live();
+  rig.stream.reconfigure(rig.config({ model: 'none', height: 480 }));
+  await rig.settle();
+  assert.equal(rig.of('start').length, 1);
+  assert.equal(rig.stream.status.state, 'live');
+  const { model, height } = rig.of('settings').at(-1)!.settings;
+  assert.deepEqual([model, height], ['none', 480]);
+});
+
 test('a changed bitrate reaches renditions nobody has wished for, and those watched again', async () => {
   using rig = new Rig();
   rig.stream.wake('configured');
@@ -132,7 +145,7 @@ test('only a picture that was there and went away by itself counts as lost', asy
   rig.stream.restorerReady();
   await rig.settle();
   rig.live();
-  rig.stream.reconfigure(rig.config({ onDemand: true, height: 360 }));
+  rig.stream.reconfigure(rig.config({ onDemand: true, transport: 'tcp' }));
   await rig.settle();
   assert.equal(rig.losses, 0, 'reopened as configured');
   rig.live();
