@@ -141,6 +141,18 @@ test('without WebRTC it plays HLS and says why; WebRTC is back once it works', {
   await page.close();
 });
 
+test('a browser without WebRTC plays HLS', { timeout: 120_000 }, async () => {
+  site.gateway.put(status('yard'));
+  const { page, complaints } = await site.open('/files');
+  await page.addInitScript(() => Reflect.deleteProperty(window, 'RTCPeerConnection'));
+  complaints.length = 0;
+  await page.goto(`${site.url}/streams/yard`);
+  await playing(page, 'hls');
+  await page.getByText('This browser has WebRTC switched off.').waitFor();
+  assert.deepEqual(complaints, []);
+  await page.close();
+});
+
 test('a viewer who is refused is told so for as long as it lasts, and let in once allowed', {
   timeout: 180_000,
 }, async () => {

@@ -32,7 +32,8 @@ export class WebrtcSession implements Session {
   readonly rendition: Rendition;
   readonly video = makeVideo();
   readonly #options: SessionOptions;
-  readonly #pc: RTCPeerConnection;
+  /** Missing where the browser has WebRTC switched off: the session fails at once. */
+  readonly #pc!: RTCPeerConnection;
   readonly #abort = new AbortController();
   #resource: string | undefined;
   #etag: string | null = null;
@@ -44,6 +45,11 @@ export class WebrtcSession implements Session {
   constructor(options: SessionOptions) {
     this.#options = options;
     this.rendition = options.rendition;
+    if (!('RTCPeerConnection' in window)) {
+      // Not before whoever made the session knows it.
+      queueMicrotask(() => this.#fail({ kind: 'unusable', why: 'This browser has WebRTC switched off.' }));
+      return;
+    }
     this.#pc = new RTCPeerConnection({ iceServers: knownServers, bundlePolicy: 'max-bundle' });
     this.#open().catch((error: unknown) => this.#fail(failureOf(error)));
     addEventListener('pagehide', () => this.close(), { signal: this.#abort.signal });
@@ -58,7 +64,7 @@ export class WebrtcSession implements Session {
     this.#closed = true;
     clearTimeout(this.#timer);
     this.#abort.abort();
-    this.#pc.close();
+    this.#pc?.close();
     this.video.srcObject = null;
     this.#forget();
   }
