@@ -14,6 +14,9 @@ const CONFIG: Partial<HlsConfig> = {
   startFragPrefetch: true,
 };
 
+/** Seconds behind live that are made up for by a jump, not by playing faster. */
+const BEHIND = 1;
+
 /** Whether this browser plays low-latency HLS better by itself than through MSE. */
 function prefersNative(video: HTMLVideoElement): boolean {
   const apple = navigator.vendor.startsWith('Apple');
@@ -53,6 +56,15 @@ export class HlsSession implements Session {
     // PROGRAM-DATE-TIME of the playhead, moved to the very frame that is shown.
     const start = this.#hls ? this.#dateAtZero() : this.#nativeStart();
     return start === undefined ? undefined : start + frame.mediaTime * 1000;
+  }
+
+  toLive(): void {
+    const { video } = this;
+    const { seekable } = video;
+    const end = seekable.length > 0 ? seekable.end(seekable.length - 1) : 0;
+    const live = this.#hls ? (this.#hls.liveSyncPosition ?? 0) : end;
+    if (live - video.currentTime > BEHIND) video.currentTime = live;
+    void video.play().catch(() => undefined);
   }
 
   close(): void {

@@ -129,6 +129,7 @@ export class Player {
     else {
       this.#shownSince = localNow();
       if (this.#left) this.#try('webrtc');
+      else this.#active?.toLive?.();
       this.#left = false;
     }
   }

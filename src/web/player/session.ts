@@ -31,6 +31,8 @@ export interface Session {
   arrival(frame: VideoFrameCallbackMetadata, gatewayNow: number): number | undefined;
   /** Tries to get a stopped picture going again without a new session; `failed` is called when that is no use. */
   recover?(): void;
+  /** Leaves out what was missed: browsers pause the silent video of a hidden page. */
+  toLive?(): void;
   close(): void;
 }
 
