@@ -117,6 +117,7 @@ test('adding: problems stand beside their field, then the camera is on the wall'
 test('a camera that pushes gets a key, which is shown once with where to push', limit, async () => {
   const { gateway } = site;
   const { page, complaints } = await site.open('/');
+  await page.getByText('No cameras yet').waitFor();
   await page.keyboard.press('n');
   await page.getByLabel('Name').fill('porch');
   await page.getByRole('radio', { name: 'It pushes RTMP' }).check();
