@@ -117,6 +117,8 @@ export class SourceProxy {
     const all = net.isIP(host) ? [host] : await this.resolve(host);
     const allowed = all.filter((one) => !isForbidden(one));
     if (allowed.length === 0) throw new AnswerRefused('leads to a link-local or cloud metadata address');
+    // Its `close` is past: nobody would end a connection to a source that says nothing.
+    if (client.destroyed) throw new AnswerRefused('Connection reset');
     const found = allowed.map((one) => ({ address: one, family: net.isIP(one) }));
     const where: net.TcpNetConnectOpts = {
       host,

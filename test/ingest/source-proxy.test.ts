@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import { createCipheriv } from 'node:crypto';
-import { once } from 'node:events';
+import { EventEmitter, once } from 'node:events';
 import { readFile } from 'node:fs/promises';
 import { createServer as createHttpServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import { createServer } from 'node:https';
@@ -274,6 +274,41 @@ test('what cannot be reached is named as it is without a proxy', async () => {
     assert.match((await decode(`${scheme}://camera.invalid/`)).error!.message, /host name is unknown/);
     assert.match((await decode(`${scheme}://camera.test:${port}/`)).error!.message, /nothing listens/);
   }
+});
+
+test('nothing is asked for a client that left while the name was looked up', async () => {
+  const asked: string[] = [];
+  const heard = new EventEmitter();
+  // It never answers.
+  await using source = await startHttpCamera(({ url }) => {
+    asked.push(url!);
+    heard.emit(url!);
+  });
+  const { promise, resolve } = Promise.withResolvers<string[]>();
+  const slow = await SourceProxy.open(() => {
+    heard.emit('looked up');
+    return promise;
+  });
+  stack.defer(() => slow.close());
+  const { port } = new URL(slow.address('http://slow.test/').proxy!);
+  const ask = (host: string, path: string) => {
+    const client = connect(Number(port), '127.0.0.1');
+    client.write(`GET http://${host}:${source.port}${path} HTTP/1.1\r\nHost: ${host}\r\n\r\n`);
+    return client;
+  };
+  const lookedUp = once(heard, 'looked up');
+  const client = ask('slow.test', '/left');
+  await lookedUp;
+  client.destroy();
+  // Who comes later is heard later.
+  for (const path of ['/before', '/after']) {
+    const reached = once(heard, path);
+    const later = ask('127.0.0.1', path);
+    await reached;
+    later.destroy();
+    resolve(['127.0.0.1']);
+  }
+  assert.deepEqual(asked, ['/before', '/after']);
 });
 
 test('it is no web server, and what a browser can send leads nowhere', async () => {
