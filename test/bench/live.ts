@@ -18,6 +18,7 @@ import { type RtspCamera, startRtspCamera } from '../support/rtsp-camera.ts';
 import { cpuSeconds, describeHost, residentMiB, slope } from './host.ts';
 import { figures, reports, row } from './live-figures.ts';
 import { many } from './many.ts';
+import { rechoice } from './rechoice.ts';
 import { WhepViewer } from './whep-viewer.ts';
 
 const ROOT = resolve(import.meta.dirname, '../..');
@@ -185,6 +186,7 @@ const scenarios: Record<string, () => Promise<void>> = {
     await gateway.close();
   },
   many: () => many(directory, SECONDS),
+  rechoice,
   async soak() {
     await using camera = await startRtspCamera({ width: 640, height: 360, rate: 25, bitrate: 600 });
     // A process of its own: this one holds the players.

@@ -1,12 +1,10 @@
-import assert from 'node:assert/strict';
 import { on, once } from 'node:events';
-import { test } from 'node:test';
+import type { AccessUnit } from '../../src/contracts/media.ts';
 import type { RestorerEvent, RestoreSettings, StreamReport } from '../../src/contracts/restorer.ts';
 import { RestorerClient } from '../../src/streams/restorer-client.ts';
 import { silentLogger } from '../../src/telemetry/log.ts';
 import { REAL_MODELS } from '../support/restoring.ts';
-
-type PipelineEvent = Exclude<RestorerEvent, { t: 'trying' | 'opened' | 'ready' | 'alive' }>;
+import { row } from './live-figures.ts';
 
 const SETTINGS: RestoreSettings = {
   model: 'lite',
@@ -17,14 +15,22 @@ const SETTINGS: RestoreSettings = {
 };
 /** Share of the accelerator's time that pictures of 480 lines take: room for one such stream, or two of 360 lines. */
 const SHARE = 0.45;
+/** So long another height has to be the better one here, ms. */
+const HOLD = 3000;
+/** A change that has not come by then, ms, does not come: the host is not as fast as it was a minute ago. */
+const PATIENCE = 60_000;
 
-test('a running stream gets fewer lines for a second camera, and more when it is gone: its picture goes on', async () => {
+/**
+ * A running stream gets fewer lines for a second camera, and more when that is gone: how soon, and what it costs its
+ * viewers. Needs a host with nothing else to do, since the second camera's rate is made of what a picture costs here.
+ */
+export async function rechoice(): Promise<void> {
   const restorer = new RestorerClient(
     {
       models: REAL_MODELS,
       provider: 'cpu',
       threads: 1,
-      rechooseAfter: 3000,
+      rechooseAfter: HOLD,
       log: { level: 'silent', format: 'json' },
     },
     silentLogger,
@@ -33,7 +39,13 @@ test('a running stream gets fewer lines for a second camera, and more when it is
   stack.defer(() => restorer.close());
   restorer.start();
   await once(restorer, 'ready');
-  const events: PipelineEvent[] = [];
+  const units: AccessUnit[] = [];
+  let connections = 0;
+  restorer.on('event', (event: RestorerEvent) => {
+    if (!('stream' in event) || event.stream !== 'first') return;
+    if (event.t === 'unit') units.push(event.unit);
+    if (event.t === 'live') connections++;
+  });
   const start = (stream: string, fps: number, changes: Partial<RestoreSettings> = {}) => {
     const url = `lavfi:testsrc2=s=854x480:r=${fps.toFixed(2)}`;
     const source = { url, transport: 'auto', audio: false, stallTimeout: 20 } as const;
@@ -41,14 +53,15 @@ test('a running stream gets fewer lines for a second camera, and more when it is
     restorer.send({ t: 'start', stream, session: 1, source, settings, bitrate: 1_000_000 });
     restorer.send({ t: 'watch', stream, renditions: ['restored'], opus: false, aac: false });
   };
-  const report = async (stream: string, enough: (report: StreamReport) => boolean): Promise<StreamReport> => {
-    for await (const [event] of on(restorer, 'event') as AsyncIterable<[PipelineEvent]>) {
-      if ('stream' in event && event.stream === 'first') events.push(event);
-      if (event.t === 'report' && event.report.stream === stream && enough(event.report)) return event.report;
-    }
-    throw new Error('no event any more');
+  /** Seconds until a report says so. */
+  const report = async (stream: string, enough: (report: StreamReport) => boolean): Promise<number> => {
+    const began = performance.now();
+    const signal = AbortSignal.timeout(PATIENCE);
+    for await (const [event] of on(restorer, 'event', { signal }) as AsyncIterable<[RestorerEvent]>)
+      if (event.t === 'report' && event.report.stream === stream && enough(event.report)) break;
+    return (performance.now() - began) / 1000;
   };
-  const lines = (height: number) => (report: StreamReport) => report.restoration?.height === height;
+  const lines = (height: number) => report('first', ({ restoration }) => restoration?.height === height);
 
   // What a picture costs here now, not what it did when the models were opened.
   let fastest = Number.POSITIVE_INFINITY;
@@ -63,26 +76,16 @@ test('a running stream gets fewer lines for a second camera, and more when it is
 
   const fps = (SHARE * 1000) / fastest;
   start('first', fps);
-  // It does not say how many pictures a second it has: that is seen.
-  await report('first', lines(480));
+  await lines(480);
   start('second', fps, { height: 480 });
-  const lower = await report('first', lines(360));
-  assert.match(lower.restoration!.reason, / a 640x360 frame .* with 2 streams/);
+  const lower = await lines(360);
   restorer.send({ t: 'stop', stream: 'second' });
-  const higher = await report('first', lines(480));
-  assert.match(higher.restoration!.reason, /lite takes .* ms are free at [\d.]+ fps$/);
-
-  assert.equal(events.filter(({ t }) => t === 'live' || t === 'discontinuity').length, 2, 'one connection');
-  const units = events.flatMap((event) => (event.t === 'unit' ? [event.unit] : []));
-  const begins = units.filter(({ height }, at) => height !== units[at - 1]?.height);
-  assert.deepEqual(
-    begins.slice(-3).map(({ height, key }) => [height, key]),
-    [
-      [480, true],
-      [360, true],
-      [480, true],
-    ],
+  const higher = await lines(480);
+  const gap = Math.max(...units.slice(1).map(({ pts }, at) => pts - units[at]!.pts)) / 90;
+  row(
+    `height chosen again after ${HOLD / 1000} s (180 s in the gateway), lite, ${fps.toFixed(0)} fps: 480 -> 360 lines for a second camera, and back once it is gone`,
+    `${lower.toFixed(1)} s, ${higher.toFixed(1)} s`,
+    '',
   );
-  // What the noise of this machine costs is no break.
-  for (let i = 1; i < units.length; i++) assert.ok(units[i]!.pts - units[i - 1]!.pts < 90_000);
-});
+  row('... connections; longest time between two pictures', `${connections}; ${gap.toFixed(0)} ms`, '1');
+}
