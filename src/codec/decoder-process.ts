@@ -204,7 +204,7 @@ export function spawnDecoder(
       lines = height;
       decoder.commanded = true;
       // Filters that are not there yet are told when they are.
-      if (decoder.filtering) tellHeight();
+      if (decoder.inputDescribed) tellHeight();
     },
     stop,
     [Symbol.asyncDispose]: stop,
@@ -221,7 +221,8 @@ class Decoder {
   onProblem: (text: string) => void = () => {};
   /** ffmpeg has made its filters, for the first time or anew. */
   onFilters: () => void = () => {};
-  filtering = false;
+  /** ... at least once: what comes in is known. */
+  inputDescribed = false;
   /** Commands were written to its console. */
   commanded = false;
   readonly problems: string[] = [];
@@ -243,7 +244,6 @@ class Decoder {
   private secondsPerTick = 1 / CLOCK_RATE;
   private clockless = false;
   private mapped = false;
-  private inputDescribed = false;
   private info: SourceInfo = { width: 0, height: 0, codec: 'unknown', fps: 0, hasAudio: false };
 
   constructor(spec: SourceSpec, handlers: DecoderHandlers) {
@@ -275,7 +275,6 @@ class Decoder {
         this.inputDescribed = true;
         this.info = { ...this.info, width: event.width, height: event.height };
         this.handlers?.opened(this.info);
-        this.filtering = true;
         this.onFilters();
         break;
       case 'mapping':

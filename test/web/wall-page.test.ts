@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { after, before, beforeEach, test } from 'node:test';
+import type { Locator, Page } from 'playwright-core';
 import { complaintsOf } from '../support/accessibility.ts';
 import { status } from './mock-gateway.ts';
 import { type OpenedPage, openedPage } from './opened-page.ts';
@@ -24,6 +25,14 @@ beforeEach(() => {
 });
 
 const limit = { timeout: 120_000 };
+
+/** Opens the dialog of a camera's settings; resolves once they are in it. */
+async function edit(page: Page, camera: string): Promise<Locator> {
+  await page.getByRole('button', { name: `Edit ${camera}` }).click();
+  const dialog = page.getByRole('dialog', { name: `Edit ${camera}` });
+  await dialog.getByRole('button', { name: 'Save' }).and(page.locator(':enabled')).waitFor();
+  return dialog;
+}
 
 test(
   'cards show state, cause and figures as they change; sleeping cameras are left asleep',
@@ -165,8 +174,7 @@ test('a camera that pushes gets a key, which is shown once with where to push', 
   const patches = () => gateway.requests.filter((line) => line.startsWith('PATCH /api/v1/streams/porch'));
   assert.deepEqual(patches(), ['PATCH /api/v1/streams/porch {"onDemand":true}']);
 
-  await page.getByRole('button', { name: 'Edit porch' }).click();
-  await dialog.getByRole('button', { name: 'Save' }).and(page.locator(':enabled')).waitFor();
+  await edit(page, 'porch');
   await dialog.getByLabel('Stream key').fill('another');
   await dialog.getByRole('button', { name: 'Save' }).click();
   await page
@@ -182,9 +190,7 @@ test('an address whose hidden password is left in it is not sent', limit, async 
   const { gateway } = site;
   gateway.streams.set('yard', status('yard'));
   const { page } = await site.open('/');
-  await page.getByRole('button', { name: 'Edit yard' }).click();
-  const dialog = page.getByRole('dialog', { name: 'Edit yard' });
-  await dialog.getByRole('button', { name: 'Save' }).and(page.locator(':enabled')).waitFor();
+  const dialog = await edit(page, 'yard');
   await dialog.getByLabel('Camera address').fill('rtsp://***@192.168.1.21/yard');
   const from = gateway.requests.length;
   await dialog.getByRole('button', { name: 'Save' }).click();
@@ -197,9 +203,7 @@ test('editing sends only what changed; removing asks once more', limit, async ()
   const { gateway } = site;
   gateway.streams.set('yard', status('yard'));
   const { page } = await site.open('/');
-  await page.getByRole('button', { name: 'Edit yard' }).click();
-  const dialog = page.getByRole('dialog', { name: 'Edit yard' });
-  await dialog.getByRole('button', { name: 'Save' }).and(page.locator(':enabled')).waitFor();
+  const dialog = await edit(page, 'yard');
   await dialog.getByLabel('RTSP transport').selectOption('udp');
   await dialog.getByRole('button', { name: 'Save' }).click();
   await dialog.waitFor({ state: 'detached' });
