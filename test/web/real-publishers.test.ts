@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { EventEmitter, once } from 'node:events';
 import { after, before, test } from 'node:test';
+import type { Route } from 'playwright-core';
 import { configSchema } from '../../src/config/schema.ts';
 import { createHttpServer } from '../../src/http/server.ts';
 import { createHlsPublisher } from '../../src/publish/hls/publisher.ts';
@@ -102,6 +103,53 @@ for (const protocol of ['webrtc', 'hls'] as const) {
     await tab.close();
   });
 }
+
+/** A proxy's own page instead of the gateway's answer. */
+const foreign =
+  (status: number) =>
+  (route: Route): Promise<void> =>
+    route.fulfill({ status, contentType: 'text/html', body: '<h1>Not here</h1>' });
+const BLOCKED: Record<string, [(route: Route) => Promise<void>, why: RegExp]> = {
+  'refused by a proxy': [foreign(403), /answered with 403/],
+  'asked for a login by a proxy': [foreign(401), /answered with 401/],
+  'not passed on': [foreign(404), /answered with 404/],
+  'a method not allowed': [foreign(405), /answered with 405/],
+  'sent to a server that is down': [foreign(502), /answered with 502/],
+  'answered with a page': [foreign(200), /answered with 200/],
+  'cut off': [(route) => route.abort(), /got no answer/],
+  'never answered': [async () => undefined, /no picture within 4 s/],
+};
+for (const [how, [answer, why]] of Object.entries(BLOCKED)) {
+  test(`WHEP ${how}: the page plays HLS and says why`, { timeout: 60_000 }, async () => {
+    await using gateway = await start(page.dist, true);
+    const tab = await browser.context.newPage();
+    await tab.route('**/whep/**', answer);
+    await tab.goto(`${gateway.url}/streams/cam`);
+    await playing(tab, 'hls');
+    await tab.getByText(why).waitFor();
+    await tab.close();
+  });
+}
+
+test('UDP that does not get through: the page plays HLS and says why', { timeout: 120_000 }, async () => {
+  await using gateway = await start(page.dist, true);
+  const tab = await browser.context.newPage();
+  // The answer names a port nobody listens at, and the browser's own addresses never reach the gateway.
+  await tab.route('**/whep/**', async (route) => {
+    const request = route.request();
+    const offer = request.postData()?.replaceAll(/a=candidate.*\r\n/g, '') ?? '';
+    const response = await route.fetch({ postData: offer });
+    const answer = await response.text();
+    await route.fulfill({
+      response,
+      body: answer.replaceAll(/(a=candidate:\S+ \d+ udp \d+ \S+) \d+/g, '$1 9'),
+    });
+  });
+  await tab.goto(`${gateway.url}/streams/cam`);
+  await playing(tab, 'hls');
+  await tab.getByText('WebRTC gave no picture within 4 s.').waitFor();
+  await tab.close();
+});
 
 test('a broken path is mended by an ICE restart: the same session, the picture goes on', {
   timeout: 120_000,

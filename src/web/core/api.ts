@@ -37,11 +37,12 @@ export type JobRequest = FileChoices & { name?: string } & ({ upload: string } |
 /** An answer that was not the one wanted: problem+json in words, or no answer at all (`status` 0). */
 export class ApiError extends Error {
   readonly status: number;
-  readonly code: ErrorCode | 'UNREACHABLE';
+  /** `FOREIGN`: something between here and the gateway answered, not the gateway. */
+  readonly code: ErrorCode | 'UNREACHABLE' | 'FOREIGN';
   /** Seconds, from Retry-After. */
   readonly retryAfter: number | undefined;
 
-  constructor(status: number, code: ErrorCode | 'UNREACHABLE', message: string, retryAfter?: number) {
+  constructor(status: number, code: ApiError['code'], message: string, retryAfter?: number) {
     super(message);
     this.name = 'ApiError';
     this.status = status;
@@ -66,7 +67,7 @@ export function problemFrom(status: number, text: string, retryAfter?: string | 
   const after = Number(retryAfter);
   return new ApiError(
     status,
-    code ?? 'CLEARWAY_INTERNAL',
+    code ?? 'FOREIGN',
     detail ?? title ?? `The gateway answered ${status}.`,
     Number.isFinite(after) && after > 0 ? after : undefined,
   );

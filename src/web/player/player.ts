@@ -202,6 +202,8 @@ export class Player {
 
   #failed(session: Session, failure: Failure): void {
     session.video.remove();
+    // The gateway is heard all the while, so it is this request of it that does not get there.
+    const blocked = failure.kind === 'gone' && this.#candidate === session && this.#options.expectsPicture();
     if (this.#active === session) this.#active = undefined;
     if (this.#candidate === session) this.#candidate = undefined;
     if (this.#closed || this.#candidate !== undefined) return;
@@ -215,7 +217,7 @@ export class Player {
       this.#say('refused', failure.why);
       // Who may watch, and how many, changes with the configuration.
       this.#probeLater();
-    } else if (failure.kind === 'unusable' && session.protocol === 'webrtc') {
+    } else if (session.protocol === 'webrtc' && (failure.kind === 'unusable' || blocked)) {
       this.#whyHls = failure.why;
       this.#try('hls');
     } else {

@@ -19,7 +19,14 @@ export function failureOf(error: unknown): Failure {
     return { kind: 'unusable', why: error instanceof Error ? error.message : String(error) };
   }
   const { message: why, status, code, retryAfter } = error;
-  if (status === 0 || status === 502 || status === 504) return { kind: 'gone', why };
+  if (status === 0) return { kind: 'gone', why: 'The request for WebRTC (/whep) got no answer.' };
+  if (code === 'FOREIGN') {
+    // What a proxy refuses is refused for /whep, not for this camera.
+    return {
+      kind: status === 502 || status === 504 ? 'gone' : 'unusable',
+      why: `The request for WebRTC (/whep) was answered with ${status}, but not by the gateway: a proxy on the way?`,
+    };
+  }
   if (status === 401 || status === 403) return { kind: 'refused', why };
   if (code === 'CLEARWAY_STREAM_OFFLINE' || code === 'CLEARWAY_STREAM_NOT_FOUND')
     return { kind: 'offline', why, retryAfter };
@@ -94,6 +101,9 @@ export class WebrtcSession implements Session {
       body: pc.localDescription?.sdp ?? '',
       signal: this.#abort.signal,
     });
+    if (!response.headers.get('content-type')?.startsWith('application/sdp')) {
+      throw new ApiError(response.status, 'FOREIGN', 'This is no SDP.');
+    }
     const location = response.headers.get('location');
     this.#resource = location === null ? undefined : new URL(location, response.url).href;
     this.#etag = response.headers.get('etag');
