@@ -1,4 +1,4 @@
-import { type StreamConfig, type StreamConfigInput, streamSchema } from './config/schema.ts';
+import { type StreamConfig, type StreamPatch, streamSchema } from './config/schema.ts';
 import type { ConfigStore } from './config/store.ts';
 import type { Control, ModelInfo, RtmpInfo } from './contracts/control.ts';
 import { ClearwayError } from './contracts/errors.ts';
@@ -41,8 +41,9 @@ export function createControl(parts: ControlParts): Control {
     }
   };
   const status = (name: string): StreamStatus => requireStream(streams, name).status;
-  const checkModel = (model: string | undefined): void => {
-    if (model === undefined || model === 'auto' || model === 'none' || !restorer.ready) return;
+  const checkModel = (model: string | null | undefined): void => {
+    if (model === undefined || model === null || model === 'auto' || model === 'none' || !restorer.ready)
+      return;
     const found = restorer.ready.models.find(({ name, kind }) => name === model && kind === 'restorer');
     if (!found) {
       throw new ClearwayError(
@@ -78,13 +79,16 @@ export function createControl(parts: ControlParts): Control {
     },
     async update(name, patch) {
       const { source } = patch;
-      if (source !== undefined) await resolveSource(source, 'api');
+      if (typeof source === 'string') await resolveSource(source, 'api');
       checkModel(patch.model);
       const write = async () => {
         if (store.current.streams[name]) await store.setStream(name, patch);
-        else streams.reconfigure(name, merged(streams.config(name)!, patch));
+        else {
+          const config = streams.config(name)!;
+          streams.reconfigure(name, merged(config, patch, store.resolveStream({ source: config.source })));
+        }
       };
-      await (source === undefined ? write() : asCallers(name, source, write));
+      await (typeof source === 'string' ? asCallers(name, source, write) : write());
       return status(name);
     },
     async remove(name) {
@@ -123,10 +127,11 @@ export function createControl(parts: ControlParts): Control {
   };
 }
 
-/** Settings with some changed. Throws when a value is out of range. */
-function merged(config: StreamConfig, patch: Partial<StreamConfigInput>): StreamConfig {
-  const set = Object.fromEntries(
-    Object.entries(patch).filter(([, value]) => value !== undefined && value !== null),
-  );
-  return streamSchema.parse({ ...config, ...set, bitrate: { ...config.bitrate, ...patch.bitrate } });
+/** Settings with some changed, those of `null` to their defaults. Throws when a value is out of range. */
+function merged(config: StreamConfig, patch: StreamPatch, defaults: StreamConfig): StreamConfig {
+  const set = Object.entries(patch)
+    .filter(([, value]) => value !== undefined)
+    .map(([name, value]) => [name, value ?? defaults[name as keyof StreamConfig]]);
+  const bitrate = patch.bitrate === null ? defaults.bitrate : { ...config.bitrate, ...patch.bitrate };
+  return streamSchema.parse({ ...config, ...Object.fromEntries(set), bitrate });
 }

@@ -277,3 +277,5 @@ export type Config = z.output<typeof configSchema>;
 export type ConfigInput = z.input<typeof configSchema>;
 export type StreamConfig = z.output<typeof streamSchema>;
 export type StreamConfigInput = z.input<typeof streamSchema>;
+/** Settings of a stream to change; a `null` takes one back to its default. */
+export type StreamPatch = { [K in keyof StreamConfigInput]?: StreamConfigInput[K] | null };

@@ -9,16 +9,13 @@ import { assertBindAllowed } from './bind.ts';
 import { type ConfigDiff, diffConfig, isEmptyDiff } from './diff.ts';
 import { editStream } from './edit.ts';
 import { MAX_CONFIG_BYTES, type ParsedConfig, parseConfig, resolveStream } from './parse.ts';
-import type { Config, StreamConfig, StreamConfigInput } from './schema.ts';
+import type { Config, StreamConfig, StreamConfigInput, StreamPatch } from './schema.ts';
 import { watchForChange } from './watch.ts';
 
 interface ConfigEvents {
   /** After `current` has changed, once for each write or edit, in order. */
   change: [next: Config, previous: Config, diff: ConfigDiff];
 }
-
-/** Settings to write; a `null` takes the key out of the file, back to its default. */
-export type StreamPatch = { [K in keyof StreamConfigInput]?: StreamConfigInput[K] | null };
 
 function invalid(message: string, cause?: unknown): ClearwayError {
   return new ClearwayError('CLEARWAY_CONFIG_INVALID', message, { status: 400, cause });

@@ -1,4 +1,4 @@
-import type { StreamConfigInput } from '../config/schema.ts';
+import type { StreamConfigInput, StreamPatch } from '../config/schema.ts';
 import type { StreamStatus } from './stream.ts';
 
 /** A model as the API and `doctor` list it. */
@@ -31,8 +31,8 @@ export interface Control {
   settings(name: string): Record<string, unknown> | undefined;
   /** Adds a stream and writes it to the configuration file. Refuses files, lavfi and unsafe URLs. */
   create(name: string, input: StreamConfigInput): Promise<StreamStatus>;
-  /** Changes some settings and writes them back; what need not restart does not. */
-  update(name: string, patch: Partial<StreamConfigInput>): Promise<StreamStatus>;
+  /** Changes some settings, or takes them back to their defaults, and writes that; what need not restart does not. */
+  update(name: string, patch: StreamPatch): Promise<StreamStatus>;
   remove(name: string): Promise<void>;
   models(): ModelInfo[];
   rtmp(): RtmpInfo;

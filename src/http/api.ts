@@ -1,5 +1,5 @@
 import type { FastifyInstance, FastifyRequest } from 'fastify';
-import type { StreamConfigInput } from '../config/schema.ts';
+import type { StreamPatch } from '../config/schema.ts';
 import type { Control } from '../contracts/control.ts';
 import { ClearwayError } from '../contracts/errors.ts';
 import type { StreamStatus } from '../contracts/stream.ts';
@@ -31,7 +31,7 @@ function found<T>(value: T | undefined, name: string): T {
 }
 
 /** What the API shows comes with `***` for secrets; sent back as it is, that would overwrite the real ones. */
-function refuseRedacted(settings: { source?: string | undefined; key?: string | undefined }): void {
+function refuseRedacted(settings: Pick<StreamPatch, 'source' | 'key'>): void {
   if (settings.source?.includes('***') || settings.key?.includes('***')) {
     throw new ClearwayError(
       'CLEARWAY_BAD_REQUEST',
@@ -77,7 +77,7 @@ export function registerApi(app: FastifyInstance, control: Control, auth: Auth):
   app.patch<Named>('/api/v1/streams/:name', { ...CHANGES, preHandler: admin }, async ({ params, body }) => {
     found(control.get(params.name), params.name);
     // JSON has no undefined, which is all that the two types differ in.
-    const patch = checkBody(streamPatchSchema, body) as Partial<StreamConfigInput>;
+    const patch = checkBody(streamPatchSchema, body) as StreamPatch;
     refuseRedacted(patch);
     return control.update(params.name, patch);
   });

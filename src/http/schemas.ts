@@ -104,7 +104,15 @@ export const problemSchema = z
 export const newStreamSchema = z
   .strictObject({ name: streamName, ...streamSchema.shape })
   .describe('A stream to add: its name and its settings');
-export const streamPatchSchema = streamSchema.partial().describe('Settings of a stream to change');
+const { source, ...withDefault } = streamSchema.shape;
+export const streamPatchSchema = z
+  .strictObject({
+    source: source.optional(),
+    ...(Object.fromEntries(
+      Object.entries(withDefault).map(([name, setting]) => [name, setting.nullable().optional()]),
+    ) as { [K in keyof typeof withDefault]: z.ZodOptional<z.ZodNullable<(typeof withDefault)[K]>> }),
+  })
+  .describe('Settings of a stream to change; null takes one back to its default, and removes the key');
 export const loginSchema = z.strictObject({ user: z.string().max(64), password: z.string().max(1024) });
 
 export const sessionSchema = z

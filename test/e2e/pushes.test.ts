@@ -43,6 +43,15 @@ test('a new key puts the publisher with the old one out', TIMEOUT, async () => {
   await gateway.until('door', live);
 });
 
+test('a key taken out over the API is out of the file, and the next push needs none', TIMEOUT, async () => {
+  await gateway.until('door', ({ state }) => state === 'idle');
+  const { status } = await gateway.api('PATCH', '/api/v1/streams/door', { key: null });
+  assert.equal(status, 200);
+  assert.doesNotMatch(await readFile(gateway.configPath, 'utf8'), /key/);
+  await using _keyless = push('door');
+  await gateway.until('door', live);
+});
+
 test(
   'allowAny counts from the edit on, both ways, and who came in by it may be given a place',
   TIMEOUT,

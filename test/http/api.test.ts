@@ -66,6 +66,15 @@ describe('/api/v1', { timeout: 120_000 }, () => {
     });
   });
 
+  it('takes a key out, and another setting back to its default, for null', async () => {
+    const { status } = await call(
+      '/api/v1/streams/gate',
+      jsonRequest('PATCH', { key: null, strength: null }),
+    );
+    assert.equal(status, 200);
+    assert.deepEqual(server.control.streams.get('gate')?.settings, { source: 'rtsp://user:hunter2@cam/1' });
+  });
+
   it('refuses a redacted secret sent back, which would overwrite the real one', async () => {
     for (const patch of [{ source: 'rtsp://***@cam/1' }, { key: '***' }]) {
       const { status, body } = await call('/api/v1/streams/gate', jsonRequest('PATCH', patch));
@@ -110,6 +119,7 @@ describe('/api/v1', { timeout: 120_000 }, () => {
       'BAD_REQUEST',
       /^model: name a dir/,
     ],
+    ['no source', 'PATCH', '/gate', { source: null }, 400, 'BAD_REQUEST', /^source: must be text/],
     ['null', 'PATCH', '/gate', null, 400, 'BAD_REQUEST', /^body: must be a map/],
     ['a list', 'POST', '', [], 400, 'BAD_REQUEST', /^body: must be a map/],
     ['an unknown stream', 'PATCH', '/nowhere', { strength: 1 }, 404, 'STREAM_NOT_FOUND', /no stream nowhere/],

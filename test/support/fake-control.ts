@@ -1,4 +1,4 @@
-import type { StreamConfigInput } from '../../src/config/schema.ts';
+import type { StreamConfigInput, StreamPatch } from '../../src/config/schema.ts';
 import type { Control, ModelInfo, RtmpInfo } from '../../src/contracts/control.ts';
 import { ClearwayError } from '../../src/contracts/errors.ts';
 import type { StreamStatus } from '../../src/contracts/stream.ts';
@@ -42,9 +42,10 @@ export class FakeControl implements Control {
     this.push(name, {});
     return status;
   }
-  async update(name: string, patch: Partial<StreamConfigInput>): Promise<StreamStatus> {
+  async update(name: string, patch: StreamPatch): Promise<StreamStatus> {
     const stream = this.streams.get(name)!;
-    stream.settings = { ...stream.settings, ...patch };
+    const settings = Object.entries({ ...stream.settings, ...patch }).filter(([, value]) => value !== null);
+    stream.settings = Object.fromEntries(settings) as StreamConfigInput;
     return stream.status;
   }
   async remove(name: string): Promise<void> {

@@ -182,6 +182,13 @@ test('a camera that pushes gets a key, which is shown once with where to push', 
     .getByText('porch?key=another', { exact: true })
     .waitFor();
   assert.equal(patches().at(-1), 'PATCH /api/v1/streams/porch {"key":"another"}');
+  await page.getByRole('button', { name: 'Done' }).click();
+
+  await edit(page, 'porch');
+  await dialog.getByRole('button', { name: 'No key' }).click();
+  await dialog.getByRole('button', { name: 'Save' }).click();
+  await dialog.waitFor({ state: 'detached' });
+  assert.equal(patches().at(-1), 'PATCH /api/v1/streams/porch {"key":null}');
   assert.deepEqual(complaints, []);
   await page.close();
 });

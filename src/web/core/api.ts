@@ -113,7 +113,9 @@ export const api = {
   stream: (name: string) => json<StreamStatus & { settings?: Partial<CameraSettings> }>('GET', at(name)),
   create: (camera: Partial<CameraSettings> & { name: string }) =>
     json<StreamStatus>('POST', '/api/v1/streams', camera),
-  update: (name: string, patch: Partial<CameraSettings>) => json<StreamStatus>('PATCH', at(name), patch),
+  /** A `null` removes the key. */
+  update: (name: string, patch: Partial<Omit<CameraSettings, 'key'>> & { key?: string | null }) =>
+    json<StreamStatus>('PATCH', at(name), patch),
   remove: (name: string) => json<void>('DELETE', at(name)),
   models: () => json<ModelInfo[]>('GET', '/api/v1/models'),
   rtmp: () => json<RtmpInfo>('GET', '/api/v1/rtmp'),

@@ -27,7 +27,7 @@ interface Row {
   error: HTMLElement;
 }
 
-function row(label: string, input: HTMLElement, says: string, beside?: HTMLElement): Row {
+function row(label: string, input: HTMLElement, says: string, ...beside: HTMLElement[]): Row {
   const [id, hintId, errorId] = [uid('field'), uid('hint'), uid('error')];
   input.id = id;
   input.setAttribute('aria-describedby', `${hintId} ${errorId}`);
@@ -35,7 +35,7 @@ function row(label: string, input: HTMLElement, says: string, beside?: HTMLEleme
   const check = input.getAttribute('type') === 'checkbox';
   const name = h('label', { for: id }, label);
   const hint = h('p', { class: 'hint', id: hintId }, says);
-  const filled = beside ? h('div', { class: 'beside' }, input, beside) : input;
+  const filled = beside.length > 0 ? h('div', { class: 'beside' }, input, ...beside) : input;
   const element = h(
     'div',
     { class: check ? 'field check' : 'field' },
@@ -65,6 +65,13 @@ export function openCameraForm(context: Context, editing?: string): void {
   another.addEventListener('click', () => {
     key.value = newKey();
   });
+  const noKey = h('button', { class: 'button', type: 'button', hidden: true }, 'No key');
+  let keyless = false;
+  noKey.addEventListener('click', () => {
+    keyless = true;
+    key.value = '';
+    key.placeholder = 'none';
+  });
   const sourceHint =
     editing === undefined
       ? 'rtsp, rtsps, rtmp, rtmps, srt, http or https.'
@@ -72,7 +79,7 @@ export function openCameraForm(context: Context, editing?: string): void {
   const rows = {
     name: row('Name', name, 'Letters, digits, - and _. It becomes part of the addresses.'),
     source: row('Camera address', source, sourceHint),
-    key: row('Stream key', key, 'Whoever pushes must know it. Where to push comes next.', another),
+    key: row('Stream key', key, 'Whoever pushes must know it. Where to push comes next.', another, noKey),
     transport: row('RTSP transport', transport, 'Automatic tries TCP first, then UDP.'),
     onDemand: row(
       'Connect only while somebody watches',
@@ -136,6 +143,7 @@ export function openCameraForm(context: Context, editing?: string): void {
       const push = before.source === 'push';
       source.value = push ? '' : (before.source ?? '');
       key.placeholder = before.key === undefined ? 'none' : 'set, not shown';
+      noKey.hidden = before.key === undefined;
       show(push);
       transport.value = before.transport ?? 'auto';
       onDemand.checked = before.onDemand ?? false;
@@ -215,7 +223,8 @@ export function openCameraForm(context: Context, editing?: string): void {
       if (editing === undefined) {
         context.store.put(await api.create({ name: called, ...wanted }));
       } else {
-        const changed = Object.entries(wanted).filter(
+        const told = pushed && keyless && secret === '' ? { ...wanted, key: null } : wanted;
+        const changed = Object.entries(told).filter(
           ([setting, value]) => before[setting as keyof CameraSettings] !== value,
         );
         if (changed.length > 0) context.store.put(await api.update(editing, Object.fromEntries(changed)));
