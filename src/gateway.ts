@@ -302,13 +302,20 @@ class Parts {
     }
   }
 
-  /** With no stream configured there is something to see all the same. */
+  /**
+   * With no stream configured there is something to see all the same. It makes way for the first camera, of which it
+   * would take computing power; where it is wanted beside others it is configured.
+   */
   private updateDemo(): void {
     const { streams: configured } = this.store.current;
     const wanted = Object.keys(configured).length === 0;
-    const running = this.streams.get(DEMO) !== undefined && configured[DEMO] === undefined;
-    if (wanted && !running && this.rtmp) this.addStream(DEMO, this.store.resolveStream({ source: 'demo' }));
-    if (!wanted && running) this.streams.remove(DEMO);
+    const { source } = this.streams.config(DEMO) ?? {};
+    if (wanted && source === undefined && this.rtmp) {
+      this.addStream(DEMO, this.store.resolveStream({ source: 'demo' }));
+    } else if (!wanted && source === 'demo' && configured[DEMO] === undefined) {
+      this.logger.info({ stream: DEMO }, 'the demo makes way for the first camera');
+      this.streams.remove(DEMO);
+    }
   }
 
   private onConfig(next: Config, diff: ConfigDiff): void {
