@@ -20,12 +20,14 @@ export interface ControlParts {
   metrics: Metrics;
   /** The source that callers of the API chose, by stream: it is checked as theirs whenever it is opened. */
   sourcesFromApi: Map<string, string>;
+  /** Changes a stream that is not in the file. */
+  reconfigure(name: string, config: StreamConfig): void;
   rtmp(): RtmpInfo;
 }
 
 /** What the API may do with the gateway: streams in the file are changed in the file, others in memory. */
 export function createControl(parts: ControlParts): Control {
-  const { store, streams, restorer, metrics, sourcesFromApi, rtmp } = parts;
+  const { store, streams, restorer, metrics, sourcesFromApi, reconfigure, rtmp } = parts;
   /** Streams that are being added: of two requests for one name, one is late. */
   const adding = new Set<string>();
   /** Writes a source that is opened as a caller's from that moment on, unless it could not be written. */
@@ -85,7 +87,7 @@ export function createControl(parts: ControlParts): Control {
         if (store.current.streams[name]) await store.setStream(name, patch);
         else {
           const config = streams.config(name)!;
-          streams.reconfigure(name, merged(config, patch, store.resolveStream({ source: config.source })));
+          reconfigure(name, merged(config, patch, store.resolveStream({ source: config.source })));
         }
       };
       await (typeof source === 'string' ? asCallers(name, source, write) : write());

@@ -133,6 +133,7 @@ class Parts {
       this.updateDemoCamera(name, undefined);
       this.sourcesFromApi.delete(name);
       this.guests.delete(name);
+      this.rtmp?.putOut(name, 'its stream has ended');
     });
     const publishing = { streams: this.streams, logger, metrics: this.metrics };
     this.webrtc = createWebRtcPublisher({
@@ -157,6 +158,10 @@ class Parts {
         restorer: this.restorer,
         metrics: this.metrics,
         sourcesFromApi: this.sourcesFromApi,
+        reconfigure: (name, stream) => {
+          this.reconfigure(name, stream);
+          this.rtmp?.recheck();
+        },
         rtmp: () => ({
           enabled: this.rtmp !== undefined,
           host: config.rtmp.host,
@@ -248,7 +253,8 @@ class Parts {
       this.addStream(name, this.store.resolveStream({ source: 'push' }));
     });
     rtmp.on('unpublished', (name) => {
-      if (this.guests.delete(name)) this.streams.remove(name);
+      // A guest that is switched off stays so, and is not let in again.
+      if (this.guests.has(name) && this.streams.config(name)?.enabled) this.streams.remove(name);
       else this.streams.get(name)?.sourceGone('the publisher left');
     });
     return rtmp;
@@ -256,6 +262,7 @@ class Parts {
 
   private pushTarget(name: string): { key?: string | undefined } | undefined {
     const config = this.streams.config(name);
+    if (config?.enabled === false) return undefined;
     if (!config || this.guests.has(name))
       return this.store.current.rtmp.allowAny ? { key: config?.key } : undefined;
     if (config.source === 'push') return { key: config.key };
@@ -285,6 +292,11 @@ class Parts {
 
   private addStream(name: string, config: StreamConfig): void {
     this.streams.add(name, config);
+    this.updateDemoCamera(name, config);
+  }
+
+  private reconfigure(name: string, config: StreamConfig): void {
+    this.streams.reconfigure(name, config);
     this.updateDemoCamera(name, config);
   }
 
@@ -321,13 +333,12 @@ class Parts {
   private onConfig(next: Config, diff: ConfigDiff): void {
     for (const name of diff.removed) this.streams.remove(name);
     for (const name of diff.added) {
-      if (this.streams.get(name)) this.streams.remove(name);
-      this.addStream(name, next.streams[name]!);
+      // A guest, or the demo, that is given a place goes on.
+      this.guests.delete(name);
+      if (this.streams.get(name)) this.reconfigure(name, next.streams[name]!);
+      else this.addStream(name, next.streams[name]!);
     }
-    for (const { name } of diff.changed) {
-      this.streams.reconfigure(name, next.streams[name]!);
-      this.updateDemoCamera(name, next.streams[name]!);
-    }
+    for (const { name } of diff.changed) this.reconfigure(name, next.streams[name]!);
     this.updateDemo();
     this.rtmp?.recheck();
     this.http?.reconfigure(next);

@@ -104,12 +104,16 @@ export class RtmpServer extends EventEmitter<RtmpEvents> {
     for (const [name, publisher] of this.publishers) {
       const stream = this.options.lookup(name);
       if (stream && opens(stream.key, publisher.key)) continue;
-      this.options.logger.info(
-        { stream: name },
-        'RTMP publisher put out: the configuration no longer lets it in',
-      );
-      this.unpublish(name, publisher);
+      this.putOut(name, 'the configuration no longer lets it in');
     }
+  }
+
+  /** Ends the connection of who pushes `name`, if anybody does. */
+  putOut(name: string, why: string): void {
+    const publisher = this.publishers.get(name);
+    if (!publisher) return;
+    this.options.logger.info({ stream: name }, `RTMP publisher put out: ${why}`);
+    this.unpublish(name, publisher);
   }
 
   /** Where a decoder of this gateway plays what is pushed as `name`. */
@@ -166,7 +170,7 @@ export class RtmpServer extends EventEmitter<RtmpEvents> {
     if (app !== APP) return `push to rtmp://host/${APP}/<name>, not to another application`;
     if (!streamName.safeParse(name).success) return 'what it is pushed as cannot be the name of a stream';
     const stream = lookup(name);
-    if (!stream) return `no stream ${name} is configured with \`source: push\``;
+    if (!stream) return `no stream ${name} is configured with \`source: push\`, or it is switched off`;
     if (stream.key !== undefined) {
       if (attempts.wait(peer, name) > 0) return `too many wrong keys for ${name}: wait a minute`;
       if (!opens(stream.key, query.key)) {

@@ -64,13 +64,56 @@ test(
     await using passer = push('passer');
     await gateway.until('guest', live);
     await gateway.until('passer', live);
+    const { since } = await gateway.status('guest');
 
     await edit((text) => `${text.replace('allowAny: true', 'allowAny: false')}  guest:\n    source: push\n`);
     await passer.closed;
-    await gateway.until('guest', live);
+    assert.equal((await gateway.status('guest')).since, since, 'the picture went on');
     assert.equal((await gateway.api('GET', '/api/v1/streams/passer')).status, 404);
     await guest.stop();
     const { cause } = await gateway.until('guest', ({ state }) => state === 'idle');
     assert.equal(cause, 'the publisher left');
   },
 );
+
+const ENDS: Record<string, () => Promise<unknown>> = {
+  'removed over the API': () => gateway.api('DELETE', '/api/v1/streams/yard'),
+  'switched off over the API': () => gateway.api('PATCH', '/api/v1/streams/yard', { enabled: false }),
+  'pulled from elsewhere': () =>
+    gateway.api('PATCH', '/api/v1/streams/yard', { source: 'rtsp://127.0.0.1:9/' }),
+  'taken out of the file': () => edit((text) => text.replace(/ {2}yard:\n {4}.*\n/, '')),
+  'switched off in the file': () =>
+    edit((text) => text.replace('  yard:\n', '  yard:\n    enabled: false\n')),
+};
+for (const [how, end] of Object.entries(ENDS)) {
+  test(`a stream that is ${how} ends the connection of who pushes it`, TIMEOUT, async () => {
+    await gateway.api('POST', '/api/v1/streams', { name: 'yard', source: 'push' });
+    await using publisher = push('yard');
+    await gateway.until('yard', live);
+    await end();
+    await publisher.closed;
+    await using again = push('yard');
+    assert.notEqual((await again.closed).code, 0);
+    await gateway.api('DELETE', '/api/v1/streams/yard');
+  });
+}
+
+test('so does a guest that is removed; one that is switched off stays so', TIMEOUT, async () => {
+  await edit((text) => text.replace('allowAny: false', 'allowAny: true'));
+  {
+    await using removed = push('visitor');
+    await gateway.until('visitor', live);
+    await gateway.api('DELETE', '/api/v1/streams/visitor');
+    await removed.closed;
+  }
+  await using back = push('visitor');
+  await gateway.until('visitor', live);
+  await gateway.api('PATCH', '/api/v1/streams/visitor', { enabled: false });
+  await back.closed;
+  assert.equal((await gateway.status('visitor')).state, 'disabled');
+  await using again = push('visitor');
+  assert.notEqual((await again.closed).code, 0);
+  await gateway.api('PATCH', '/api/v1/streams/visitor', { enabled: null });
+  await using _let = push('visitor');
+  await gateway.until('visitor', live);
+});
