@@ -11,8 +11,12 @@ export type ServerEvent =
   /** A job that is new or changed; progress comes twice a second. */
   | { type: 'job'; job: JobStatus }
   | { type: 'job-removed'; id: string }
-  /** Answer to `ping`: `t0` as sent, `now` the gateway's Unix time in ms, for clock-offset estimation (as NTP does). */
-  | { type: 'pong'; t0: number; now: number };
+  /**
+   * Answer to `ping`: `t0` as sent, and the gateway's Unix time in ms by two clocks. `now` is that of pictures and
+   * latencies, which never steps, for clock-offset estimation (as NTP does); `wall` the host's, by which everything is
+   * dated: it goes ahead of `now` when it is set, and when the host was suspended.
+   */
+  | { type: 'pong'; t0: number; now: number; wall: number };
 
 /** `WS /events`, client to server. */
 export type ClientEvent =

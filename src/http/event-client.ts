@@ -94,7 +94,7 @@ export class EventClient {
     }
     if (event.type === 'ping') {
       if (this.#socket.bufferedAmount <= MAX_BUFFERED) {
-        this.#send(JSON.stringify({ type: 'pong', t0: event.t0, now: now() }));
+        this.#send(JSON.stringify({ type: 'pong', t0: event.t0, now: now(), wall: Date.now() }));
       }
       return;
     }

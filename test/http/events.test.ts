@@ -5,6 +5,7 @@ import { after, before, beforeEach, describe, it } from 'node:test';
 import { WebSocket } from 'ws';
 import { configSchema } from '../../src/config/schema.ts';
 import type { ServerEvent } from '../../src/contracts/events.ts';
+import { now } from '../../src/contracts/time.ts';
 import { hashPassword, hashToken } from '../../src/http/secrets.ts';
 import { jsonRequest, startServer, type TestServer } from './support.ts';
 
@@ -85,6 +86,18 @@ describe('WS /events', { timeout: 120_000 }, () => {
     const pong = await listener.next();
     assert.ok(pong.type === 'pong' && pong.t0 === 12.5);
     assert.ok(pong.now >= before && pong.now <= performance.timeOrigin + performance.now());
+  });
+
+  it('answers it with the time of day too, which a suspended host goes on counting', async (t) => {
+    const listener = listen();
+    await listener.next();
+    const before = now();
+    t.mock.timers.enable({ apis: ['Date'], now: before + 3_600_000 });
+    listener.socket.send(JSON.stringify({ type: 'ping', t0: 0 }));
+    const pong = await listener.next();
+    assert.ok(pong.type === 'pong');
+    assert.equal(pong.wall, Date.now());
+    assert.ok(pong.now >= before && pong.now <= now());
   });
 
   it('passes on latencies of streams that exist', async () => {

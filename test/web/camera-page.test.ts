@@ -167,6 +167,22 @@ test('a browser without WebRTC plays HLS, live again when its page was hidden', 
   await page.close();
 });
 
+test('how long until the next try goes by the time of day, also after the gateway’s host was suspended', {
+  timeout: 120_000,
+}, async () => {
+  const { gateway } = site;
+  Object.assign(gateway, { ahead: 7_200_000, suspended: 3_600_000 });
+  const retryAt = new Date(Date.now() + gateway.ahead + 55_000).toISOString();
+  gateway.put(status('yard', { state: 'backoff', cause: 'no route to the camera', retryAt }));
+  const { page } = await site.open('/streams/yard');
+  await page
+    .locator('.overlay')
+    .getByText(/ in [1-5]?\d s\.$/)
+    .waitFor();
+  Object.assign(gateway, { ahead: 0, suspended: 0 });
+  await page.close();
+});
+
 test('a viewer who is refused is told so for as long as it lasts, and let in once allowed', {
   timeout: 180_000,
 }, async () => {

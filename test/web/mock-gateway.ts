@@ -40,6 +40,8 @@ export class MockGateway implements AsyncDisposable {
   media: MockMedia | undefined;
   /** Its clock minus the viewers', ms. */
   ahead = 0;
+  /** How long its host was suspended, ms: the clock of its pictures stood still. */
+  suspended = 0;
   snapshot: Buffer | undefined;
   readonly #server = createServer((request, response) => {
     this.#route(request, response).catch(() => response.destroy());
@@ -90,10 +92,11 @@ export class MockGateway implements AsyncDisposable {
     client.on('message', (data) => {
       const event = JSON.parse(String(data)) as ClientEvent;
       if (event.type === 'latency') this.heard.emit('report', event);
-      else
-        client.send(
-          JSON.stringify({ type: 'pong', t0: event.t0, now: Date.now() + this.ahead } satisfies ServerEvent),
-        );
+      else {
+        const wall = Date.now() + this.ahead;
+        const now = wall - this.suspended;
+        client.send(JSON.stringify({ type: 'pong', t0: event.t0, now, wall } satisfies ServerEvent));
+      }
     });
   }
 

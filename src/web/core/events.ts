@@ -88,7 +88,7 @@ export class Events {
     } catch {
       return;
     }
-    if (event.type === 'pong') this.clock.add(event.t0, event.now, this.#heard);
+    if (event.type === 'pong') this.clock.add(event.t0, event.now, this.#heard, event.wall);
     else this.#handlers.event(event);
   }
 
