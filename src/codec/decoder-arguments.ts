@@ -81,6 +81,8 @@ export function decoderArguments(
       url: 'pipe:3',
       options: [
         ...['-map', '0:v:0', '-fps_mode', 'passthrough', '-enc_time_base', `1/${CLOCK_RATE}`],
+        // Else what comes after a change of the camera's resolution is scaled to the first size, unannounced.
+        ...['-autoscale', '0'],
         ...['-filter:v', videoFilter(height)],
         // More threads, and the "encoder" of raw video holds a frame back.
         ...['-c:v', 'rawvideo', '-threads', '1', '-f', 'rawvideo', '-flush_packets', '1'],

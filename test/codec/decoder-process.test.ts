@@ -149,6 +149,15 @@ test('a camera that changes resolution goes on in the new size without a restart
     infos.map(({ width, height }) => `${width}x${height}`),
     sizes,
   );
+  for (const [i, file] of parts.entries()) {
+    const shown = frames.filter(({ width, height }) => `${width}x${height}` === sizes[i]);
+    assert.equal(shown.length, 25, `pictures of ${sizes[i]}`);
+    const { frames: alone } = await decodeFrames(`file:${file}`, 1);
+    assert.ok(
+      Buffer.from(alone[0]!.data).equals(shown[0]!.data),
+      `the first picture of ${sizes[i]} is whole`,
+    );
+  }
 });
 
 test('the height changes while a source is open: no picture is lost, and sound goes on', async () => {
