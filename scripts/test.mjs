@@ -2,7 +2,7 @@
 // all tests; with arguments only the tests they name.
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync, readdirSync, statSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs';
 import { join, relative } from 'node:path';
 import { checkHost, ensureModules } from './lib/modules.mjs';
 import { ensurePage } from './lib/page.mjs';
@@ -13,6 +13,9 @@ import { ensureTools, FFMPEG, findChromium, TEST_TOOLS } from './lib/tools.mjs';
 const FILE_SECONDS = Number(process.env.CLEARWAY_TEST_TIMEOUT) || 300;
 const TEST_SECONDS = FILE_SECONDS * 0.8;
 const RUN_SECONDS = FILE_SECONDS * 8;
+
+/** Files that are named before they run. */
+const LISTED = 10;
 
 /** Every test file under a directory, relative to the checkout, sorted. */
 function testFiles(dir) {
@@ -25,11 +28,12 @@ function testFiles(dir) {
     .sort();
 }
 
-/** Which files, and which of their tests, the arguments mean. */
+/** Which files, and which of their tests, the arguments mean. Throws a Stop when they mean none. */
 function select(filters) {
   const all = testFiles(join(ROOT, 'test'));
   const files = new Set();
   const options = [];
+  const names = [];
   for (const filter of filters) {
     const path = relative(ROOT, join(process.env.INIT_CWD ?? ROOT, filter));
     const isPath = existsSync(join(ROOT, path)) && path !== '';
@@ -37,9 +41,35 @@ function select(filters) {
     const found = all.filter((file) => (isPath ? file.startsWith(inside) : file.includes(filter)));
     if (filter.startsWith('-')) options.push(filter);
     else if (found.length > 0) for (const file of found) files.add(file);
-    else options.push(`--test-name-pattern=${filter}`);
+    else names.push(filter);
   }
-  return { files: files.size > 0 ? [...files] : all, options };
+  const named = files.size > 0 ? [...files] : all;
+  if (names.length === 0) return { files: named, options };
+  const found = named.filter((file) => names.some((name) => mentions(file, name)));
+  if (found.length === 0) {
+    const asked = names.map((name) => `"${name}"`).join(', ');
+    throw new Stop(
+      `no test file has ${asked} in its path or in its text; --test-name-pattern=... runs them all to find a name that is composed`,
+    );
+  }
+  return { files: found, options: [...options, ...names.map((name) => `--test-name-pattern=${name}`)] };
+}
+
+/** Whether a test of that name, or one that matches it as node reads patterns, can be in a file. */
+function mentions(file, name) {
+  const text = readFileSync(join(ROOT, file), 'utf8');
+  if (text.includes(name)) return true;
+  try {
+    return new RegExp(name).test(text);
+  } catch {
+    return false;
+  }
+}
+
+/** The first of a list, and how many more there are. */
+function short(list) {
+  const more = list.length - LISTED;
+  return list.slice(0, LISTED).join(', ') + (more > 0 ? ` and ${more} more` : '');
 }
 
 /** Node's own runner over the files, in a process group of its own so that nothing it started outlives it. */
@@ -78,10 +108,12 @@ async function runTests({ files, options }) {
 
 await main(async () => {
   checkHost();
+  const filters = process.argv.slice(2);
+  const selected = select(filters);
+  if (filters.length > 0) say(`test files: ${short(selected.files)}`);
   await ensureModules();
   await ensureTools([FFMPEG, ...TEST_TOOLS]);
   await ensurePage();
-  const filters = process.argv.slice(2);
   if (filters.length === 0) {
     for (const check of ['typecheck', 'lint']) {
       say(`${check}...`);
@@ -90,5 +122,5 @@ await main(async () => {
       });
     }
   }
-  process.exitCode = await runTests(select(filters));
+  process.exitCode = await runTests(selected);
 });
