@@ -213,6 +213,8 @@ export class JobService implements Jobs {
       () => signal.removeEventListener('abort', aborted),
     ];
     signal.addEventListener('abort', aborted);
+    // It may reject while the queue is still asked, before anybody awaits it.
+    promise.catch(() => {});
     try {
       signal.throwIfAborted();
       look(await queue.get(id));

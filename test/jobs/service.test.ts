@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { Readable } from 'node:stream';
 import { describe, it } from 'node:test';
 import type { Job, JobWish } from '../../src/contracts/jobs.ts';
+import { EmbeddedQueue } from '../../src/jobs/embedded-queue.ts';
 import { temporaryDirectory } from '../support/ffmpeg.ts';
 import { mountSmallDisk } from '../support/small-disk.ts';
 import { RESULT, until } from './runner.ts';
@@ -121,6 +122,23 @@ describe('the job service', () => {
     assert.equal(failed.error?.code, 'CLEARWAY_VIDEO_TOO_LONG');
     assert.ok(options.signal.aborted);
     await removedFiles(test);
+  });
+
+  it('has a caller who hangs up while the queue is slow to answer end nothing but its own wait', async (t) => {
+    await using test = await openTestJobs();
+    const { id } = await submit(test, 'film');
+    const { promise: answered, resolve: answer } = Promise.withResolvers<void>();
+    t.mock.method(EmbeddedQueue.prototype, 'get', async () => {
+      await answered;
+      return undefined;
+    });
+    const hangUp = new AbortController();
+    const waiting = assert.rejects(test.jobs.whenOver(id, hangUp.signal), { message: 'gone' });
+    hangUp.abort(new Error('gone'));
+    // A rejection that nobody has taken by then ends the process.
+    await turn();
+    answer();
+    await waiting;
   });
 
   it('counts jobs for Prometheus', async () => {
