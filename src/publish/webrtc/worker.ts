@@ -62,6 +62,9 @@ async function open(command: Extract<WorkerCommand, { t: 'open' }>, addresses: s
       connected: () => post({ t: 'connected', id }),
       ended: (cause) => close(id, cause).catch(warn),
       keyframe: () => post({ t: 'keyframe', feed }),
+    }).catch((error: unknown) => {
+      pairs.give(ports);
+      throw error;
     });
     if (local.candidates.length > 0) {
       seats.set(id, { viewer, feed, offer, ports });

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { parseOffer } from '../../../src/publish/webrtc/offer.ts';
 import { ViewerWorker } from '../../../src/publish/webrtc/viewer-worker.ts';
 import { startGateway, type TestGateway } from './gateway.ts';
 import { CHROME } from './offers.ts';
@@ -98,6 +99,18 @@ test('a worker that falls behind is spared pictures until it has caught up, then
   worker.video({ ...unit, key: true });
   assert.equal(posted.at(-1), 'video');
   await worker.close();
+});
+
+test('a viewer that cannot be opened keeps no port', async (t) => {
+  const worker = new ViewerWorker({ ports: [50_768, 50_769], additionalHosts: [] });
+  t.after(() => worker.close());
+  const offer = parseOffer(CHROME);
+  // werift makes no connection of it.
+  const impossible = { ...offer, media: [] };
+  await assert.rejects(worker.call({ t: 'open', id: 'a', feed: 0, offer: impossible }), {
+    code: 'CLEARWAY_INTERNAL',
+  });
+  assert.match(await worker.call({ t: 'open', id: 'b', feed: 0, offer }), /^v=0/);
 });
 
 test('a player that never connects is let go and its ports with it', { timeout: 60_000 }, async () => {
