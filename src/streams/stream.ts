@@ -152,9 +152,14 @@ export class Stream implements PublishedStream {
     else this.enter('idle', 'nobody is watching');
   }
 
-  /** Its restorer let it go and another takes it over: the picture goes on there. */
+  /** Its restorer let it go and another takes it over: the picture goes on there, if somebody wants it. */
   restorerChanged(cause: string): void {
     if (this.state !== 'connecting' && this.state !== 'live' && this.state !== 'degraded') return;
+    if (!this.wanted) {
+      this.disconnect();
+      this.enter('idle', 'nobody is watching');
+      return;
+    }
     this.told = undefined;
     this.endSession();
     void this.connect(cause);

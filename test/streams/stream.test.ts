@@ -80,6 +80,20 @@ for (const leaves of ['before the restorer dies', 'while the restorer is down'] 
   });
 }
 
+test('an on-demand stream that nobody watches any more is let go when its restorer changes', async () => {
+  using rig = new Rig({ onDemand: true });
+  rig.stream.wake('configured');
+  const viewer = rig.stream.subscribe(SINK);
+  await rig.settle();
+  rig.live();
+  viewer.close();
+  rig.stream.restorerChanged('accelerator 1 has room for it');
+  await rig.settle();
+  assert.equal(rig.stream.status.state, 'idle');
+  assert.equal(rig.of('start').length, 1);
+  assert.equal(rig.of('stop').length, 1, 'the other has no place taken for it');
+});
+
 test('what an earlier stream of the same name still sends is not taken for this one', async () => {
   using first = new Rig();
   first.stream.wake('configured');
