@@ -132,7 +132,7 @@ export class Pipeline implements Chooser {
     return this.flow.tooHeavy(model);
   }
 
-  lines({ height }: Choice): number {
+  lines({ height }: Pick<Choice, 'height'>): number {
     return Math.min(height, this.input?.height ?? height);
   }
 
@@ -254,7 +254,8 @@ export class Pipeline implements Chooser {
     const speed = speeds[model];
     // Only what may run decides how large a picture can be.
     const usable = model === 'auto' ? speeds : speed ? { [model]: speed } : {};
-    const auto = chooseRestoration(usable, provider, this.fps, this.host.wanting());
+    const fixed = height === 'auto' ? undefined : this.lines({ height });
+    const auto = chooseRestoration(usable, provider, this.fps, this.host.wanting(), fixed);
     const lines = height === 'auto' ? auto.height : height;
     if (model === 'auto') return { ...auto, height: lines };
     if (model === 'none') return { model, height: lines, reason: 'restoration is switched off' };

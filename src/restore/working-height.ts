@@ -21,21 +21,24 @@ export interface Choice {
 /**
  * The model and height that a host holds at a frame rate, shared among `streams` restored streams: the largest
  * height any model holds, and on it the slowest model that still does, since more work is what quality costs here.
+ * @param fixed lines of the restored picture where they are not to be chosen
  */
 export function chooseRestoration(
   speeds: Record<string, ModelSpeed>,
   provider: Provider,
   fps: number,
   streams: number,
+  fixed?: number,
 ): Choice {
+  const heights = fixed === undefined ? HEIGHTS : [fixed];
   const models = Object.entries(speeds).sort(([, a], [, b]) => b.perMegapixel - a.perMegapixel);
   const lightest = models.at(-1);
-  if (!lightest) return { model: 'none', height: HEIGHTS[0], reason: 'no usable model is installed' };
+  if (!lightest) return { model: 'none', height: heights[0]!, reason: 'no usable model is installed' };
   // What is chosen for several has to be what is let in.
   const share = streams > 1 ? Math.min(SHARE[provider], ROOM) : SHARE[provider];
   const budget = (share * 1000) / fps / Math.max(1, streams);
   const among = streams > 1 ? ` with ${streams} streams` : '';
-  for (const height of HEIGHTS) {
+  for (const height of heights) {
     for (const [model, speed] of models) {
       const ms = estimate(speed, width(height), height);
       if (ms > budget) continue;
@@ -43,7 +46,7 @@ export function chooseRestoration(
       return { model, height, reason };
     }
   }
-  const height = HEIGHTS.at(-1)!;
+  const height = heights.at(-1)!;
   const ms = estimate(lightest[1], width(height), height);
   return {
     model: lightest[0],

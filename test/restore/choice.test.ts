@@ -28,6 +28,16 @@ test('among the models that hold a height the heaviest is taken', () => {
   );
 });
 
+test('a height that is fixed is what the model is chosen for', () => {
+  const at = (height?: number) => chooseRestoration({ lite: LITE, base: BASE }, 'cpu', 5, 1, height);
+  assert.deepEqual([at(240).model, at(240).height], ['base', 240]);
+  assert.deepEqual([at(1080).model, at(1080).height], ['lite', 1080]);
+  assert.match(at(1080).reason, /lite takes 93\.8 ms a 1920x1080 frame on cpu; 120 ms are free/);
+  const tooMuch = at(2160);
+  assert.deepEqual([tooMuch.model, tooMuch.height], ['lite', 2160]);
+  assert.match(tooMuch.reason, /some frames will pass through/);
+});
+
 test('with no model at all frames pass through', () => {
   assert.equal(chooseRestoration({}, 'cpu', 25, 1).model, 'none');
 });

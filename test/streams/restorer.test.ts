@@ -183,6 +183,23 @@ test('the height changes without a break: same session, a keyframe of the new si
   restorer.send({ t: 'stop', stream: 'h' });
 });
 
+test('the model is chosen for the height that is fixed, of which the camera sends no more than it has', async () => {
+  for (const [stream, height, size] of [
+    ['f', 90, '160x90'],
+    ['F', 1080, '320x180'],
+  ] as const) {
+    start(stream, { model: 'auto', height });
+    restorer.send({ t: 'watch', stream, renditions: ['restored'], opus: false, aac: false });
+    const events = await collect(
+      stream,
+      (event) => event.t === 'report' && event.report.restoration?.step === 0,
+    );
+    const last = events.at(-1)!;
+    assert.match(last.t === 'report' ? last.report.restoration!.reason : '', new RegExp(`a ${size} frame`));
+    restorer.send({ t: 'stop', stream });
+  }
+});
+
 test('frames that would miss their deadline pass through, and the stream steps down', async () => {
   start('d', { latencyBudget: 0 });
   restorer.send({ t: 'watch', stream: 'd', renditions: ['restored'], opus: false, aac: false });
