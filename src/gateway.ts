@@ -94,7 +94,7 @@ class Parts {
   private readonly webrtc: WebRtcPublisher;
   private readonly hls: HlsPublisher | undefined;
   private rtmp: RtmpServer | undefined;
-  private proxy: Promise<SourceProxy> | undefined;
+  private readonly proxy = new SourceProxy();
   private http: HttpServer | undefined;
   private readings: HostReadings | undefined;
   private jobs: JobService | undefined;
@@ -207,7 +207,7 @@ class Parts {
     await Promise.race([this.jobs?.close(), setTimeout(JOBS_GRACE, undefined, { ref: false })]);
     await Promise.all([this.webrtc.close(), this.hls?.close(), this.rtmp?.close(), this.restorer.close()]);
     await Promise.all([...this.demos.values()].map((demo) => demo.stop()));
-    await (await this.proxy)?.close();
+    await this.proxy.close();
   }
 
   /** Live streams run all the same when files cannot be restored; says why not. */
@@ -276,10 +276,7 @@ class Parts {
       this.sourcesFromApi.get(name) === config.source ? 'api' : 'file',
     );
     // A proxy that the operator has given this host decides itself where it leads.
-    if (url !== undefined && proxied && !process.env.http_proxy) {
-      this.proxy ??= SourceProxy.open();
-      return (await this.proxy).address(url);
-    }
+    if (url !== undefined && proxied && !process.env.http_proxy) return this.proxy.address(url);
     if (url !== undefined) return { url };
     if (!this.rtmp) {
       throw new ClearwayError(

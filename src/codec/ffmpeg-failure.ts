@@ -48,6 +48,13 @@ const RULES: Rule[] = [
     says: 'cannot be reached: nothing listens on that port; check that the camera is on and the port is right',
   },
   {
+    // In the words of ingest/source-proxy.ts, GnuTLS and OpenSSL.
+    pattern: /speaks no TLS|unexpected TLS packet|wrong version number|packet length too long/i,
+    code: 'CLEARWAY_SOURCE_UNREACHABLE',
+    retryable: true,
+    says: 'does not speak TLS on that port: write the URL with http, rtsp or rtmp, or with the port that does',
+  },
+  {
     pattern: /No route to host|Network is unreachable|Connection setup failure/i,
     code: 'CLEARWAY_SOURCE_UNREACHABLE',
     retryable: true,

@@ -17,6 +17,8 @@ const REASONS: Record<string, string> = {
   EHOSTUNREACH: 'No route to host',
   ENETUNREACH: 'Network is unreachable',
   ETIMEDOUT: 'Connection timed out',
+  ERR_SSL_WRONG_VERSION_NUMBER: 'speaks no TLS',
+  ERR_SSL_PACKET_LENGTH_TOO_LONG: 'speaks no TLS',
 };
 
 /** host:port, the port of a URL being optional. */
@@ -43,15 +45,9 @@ export class SourceProxy {
   private readonly resolve: Resolver;
   private readonly server: Server;
   private readonly sockets = new Set<net.Socket>();
+  private opening: Promise<unknown> | undefined;
 
-  static async open(resolve: Resolver = systemResolver): Promise<SourceProxy> {
-    const proxy = new SourceProxy(resolve);
-    proxy.server.listen(0, '127.0.0.1');
-    await once(proxy.server, 'listening');
-    return proxy;
-  }
-
-  private constructor(resolve: Resolver) {
+  constructor(resolve: Resolver = systemResolver) {
     this.resolve = resolve;
     this.server = createServer((request) => void this.forward(request));
     this.server.on('connection', (socket: net.Socket) => {
@@ -61,18 +57,31 @@ export class SourceProxy {
     });
   }
 
-  /** How ffmpeg opens an http(s) source through this proxy. */
-  address(url: string): SourceAddress {
+  /**
+   * How ffmpeg opens an http(s) source through this proxy, which listens from the first one on. Rejects when it cannot,
+   * for want of file descriptors say; the next call tries again.
+   */
+  async address(url: string): Promise<SourceAddress> {
+    if (!this.server.listening) await this.listen();
     const proxy = `http://127.0.0.1:${(this.server.address() as net.AddressInfo).port}`;
     const opens = plainUrl(url);
     return { url, proxy, ...(opens === undefined ? {} : { opens }) };
   }
 
   async close(): Promise<void> {
+    await this.opening?.catch(() => {});
+    if (!this.server.listening) return;
     const closed = once(this.server, 'close');
     this.server.close();
     for (const socket of this.sockets) socket.destroy();
     await closed;
+  }
+
+  private listen(): Promise<unknown> {
+    this.opening ??= once(this.server.listen(0, '127.0.0.1'), 'listening').finally(() => {
+      this.opening = undefined;
+    });
+    return this.opening;
   }
 
   private async forward({ socket, method, url = '', rawHeaders }: IncomingMessage): Promise<void> {

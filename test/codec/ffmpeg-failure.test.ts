@@ -55,6 +55,14 @@ test('an unknown host and a closed port', async () => {
   }
 });
 
+test('TLS asked of a port that does not speak it', async () => {
+  await using camera = await startHttpCamera((_request, response) => response.end());
+  for (const scheme of ['https', 'rtsps', 'rtmps']) {
+    const { decoded } = await failure(`${scheme}://127.0.0.1:${camera.port}/live/a`);
+    assert.match(decoded.error!.message, /does not speak TLS on that port/, scheme);
+  }
+});
+
 test('a camera that accepts and never sends', async () => {
   await using camera = await startSilentCamera();
   for (const scheme of ['rtsp', 'rtmp', 'http']) {

@@ -35,7 +35,7 @@ let clip: Buffer;
 before(async () => {
   directory = stack.use(await temporaryDirectory()).path;
   clip = await readFile(await renderClip(join(directory, 'a.ts'), { seconds: 1, size: '64x48' }));
-  proxy = await SourceProxy.open(async (host) => {
+  proxy = new SourceProxy(async (host) => {
     const found = HOSTS[host];
     if (found) return found;
     throw Object.assign(new Error(host), { code: 'ENOTFOUND' });
@@ -44,7 +44,7 @@ before(async () => {
 });
 after(() => stack.disposeAsync());
 
-const decode = (url: string) => decodeFrames(url, 10, proxy.address(url));
+const decode = async (url: string) => decodeFrames(url, 10, await proxy.address(url));
 
 test('a camera plays through it, by a name that nobody else resolves', async () => {
   const asked: IncomingMessage[] = [];
@@ -113,7 +113,7 @@ test('so does one that speaks TLS, with all that its playlists name', async () =
   for (const host of ['camera.test', '127.0.0.1']) {
     asked.length = 0;
     const url = `https://me:secret@${host}:${source.port}`;
-    const { frames, error } = await decodeFrames(url, 75, proxy.address(url));
+    const { frames, error } = await decodeFrames(url, 75, await proxy.address(url));
     assert.equal(frames.length, 75, error?.message);
     assert.deepEqual(
       asked.slice(0, 3).map(({ url }) => url),
@@ -276,6 +276,27 @@ test('what cannot be reached is named as it is without a proxy', async () => {
   }
 });
 
+test('TLS that is asked of a port without it is named as that', async () => {
+  await using plain = await startHttpCamera((_request, response) => response.end(clip));
+  const { error } = await decode(`https://camera.test:${plain.port}/`);
+  assert.match(error!.message, /does not speak TLS on that port/);
+});
+
+test('where no file was left for it to listen with, it tries again with the next source', () => {
+  const script = `
+    import { closeSync, openSync } from 'node:fs';
+    import { SourceProxy } from ${JSON.stringify(new URL('../../src/ingest/source-proxy.ts', import.meta.url))};
+    const proxy = new SourceProxy();
+    const files = [];
+    try { for (;;) files.push(openSync('/dev/null')); } catch {}
+    const first = await proxy.address('http://camera.test/').catch(({ code }) => code);
+    files.forEach(closeSync);
+    console.log(first, (await proxy.address('http://camera.test/')).proxy);
+    await proxy.close();`;
+  const limited = ['-c', 'ulimit -n 64; exec "$0" --input-type=module -e "$1"', process.execPath, script];
+  assert.match(execFileSync('bash', limited, { encoding: 'utf8' }), /^EMFILE http:\/\/127\.0\.0\.1:\d+\n$/);
+});
+
 test('nothing is asked for a client that left while the name was looked up', async () => {
   const asked: string[] = [];
   const heard = new EventEmitter();
@@ -285,12 +306,12 @@ test('nothing is asked for a client that left while the name was looked up', asy
     heard.emit(url!);
   });
   const { promise, resolve } = Promise.withResolvers<string[]>();
-  const slow = await SourceProxy.open(() => {
+  const slow = new SourceProxy(() => {
     heard.emit('looked up');
     return promise;
   });
   stack.defer(() => slow.close());
-  const { port } = new URL(slow.address('http://slow.test/').proxy!);
+  const { port } = new URL((await slow.address('http://slow.test/')).proxy!);
   const ask = (host: string, path: string) => {
     const client = connect(Number(port), '127.0.0.1');
     client.write(`GET http://${host}:${source.port}${path} HTTP/1.1\r\nHost: ${host}\r\n\r\n`);
@@ -312,7 +333,7 @@ test('nothing is asked for a client that left while the name was looked up', asy
 });
 
 test('it is no web server, and what a browser can send leads nowhere', async () => {
-  const address = proxy.address('http://camera.test/').proxy!;
+  const address = (await proxy.address('http://camera.test/')).proxy!;
   const { port, host } = new URL(address);
   const response = await fetch(address, { redirect: 'error' });
   assert.equal(response.status, 400);
