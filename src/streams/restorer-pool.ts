@@ -42,11 +42,16 @@ interface Seat extends PoolMember {
   occupancy: Occupancy;
   /** Has neither become ready nor died yet. */
   starting: boolean;
+  /** Has run on the accelerator of its number: on another provider it waits for that to come back. */
+  hasOwn: boolean;
 }
 
 export interface PoolOptions {
   logger: Logger;
-  /** End restorers whose provider does not choose its device, all but the first: they would share one accelerator. */
+  /**
+   * End restorers whose provider does not choose its device, all but the first: they would share one accelerator. Those
+   * that had one of their own and lost it stay.
+   */
   retireDoubles: boolean;
   /** After so long, ms, a restorer that lost its provider looks whether it is back, and again; never when absent. */
   returnAfter?: number;
@@ -64,7 +69,12 @@ export class RestorerPool extends EventEmitter<PoolEvents> {
   constructor(members: PoolMember[], options: PoolOptions) {
     super();
     this.options = options;
-    this.seats = members.map((member) => ({ ...member, occupancy: new Occupancy(), starting: true }));
+    this.seats = members.map((member) => ({
+      ...member,
+      occupancy: new Occupancy(),
+      starting: true,
+      hasOwn: false,
+    }));
     const { returnAfter, logger } = options;
     for (const seat of this.seats) {
       this.listen(seat);
@@ -153,7 +163,8 @@ export class RestorerPool extends EventEmitter<PoolEvents> {
       if (event.t === 'report') this.relieve(seat);
     });
     client.on('opened', (facts) => {
-      if (this.isDouble(seat, facts)) this.retire(seat, facts);
+      seat.hasOwn ||= CHOOSES_DEVICE.includes(facts.provider);
+      if (this.isDouble(seat)) this.retire(seat, facts);
       else this.emit('opened', device);
     });
     client.on('ready', (facts) => {
@@ -186,8 +197,8 @@ export class RestorerPool extends EventEmitter<PoolEvents> {
     }
   }
 
-  private isDouble(seat: Seat, { provider }: RestorerFacts): boolean {
-    return this.options.retireDoubles && seat !== this.seats[0] && !CHOOSES_DEVICE.includes(provider);
+  private isDouble(seat: Seat): boolean {
+    return this.options.retireDoubles && seat !== this.seats[0] && !seat.hasOwn;
   }
 
   private retire(seat: Seat, { provider }: RestorerFacts): void {

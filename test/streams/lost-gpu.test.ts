@@ -108,6 +108,23 @@ test('a restorer that fell back from a lost GPU goes back to it once it works ag
   await restoredOn(restorer, 'cuda');
 });
 
+test('of several GPUs each that was lost comes back, however the others fare', async (t) => {
+  setGpu('works');
+  const members = [0, 1].map((device) => ({ device, client: new RestorerClient(OPTIONS, silentLogger) }));
+  const pool = new RestorerPool(members, { logger: silentLogger, retireDoubles: true, returnAfter: 100 });
+  t.after(() => pool.close());
+  pool.start();
+  const { client } = members[1]!;
+  assert.equal((await nextOpened(client)).provider, 'cuda');
+  startStream(client);
+  await restoredOn(client, 'cuda');
+  setGpu('lost');
+  assert.equal((await nextOpened(client)).provider, 'cpu');
+  assert.equal(pool.members.length, 2, 'it doubles none: its GPU is its own');
+  setGpu('works');
+  assert.equal((await nextOpened(client)).provider, 'cuda');
+});
+
 test('a crash while the GPU is opened beside a stream blames nothing: the next opens it first', async (t) => {
   setGpu('works');
   const restorer = new RestorerClient(OPTIONS, silentLogger);
