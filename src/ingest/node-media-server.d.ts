@@ -34,7 +34,8 @@ declare module 'node-media-server/src/session/rtmp_session.js' {
     streamId: number;
     /** Messages being put together, by chunk stream id. */
     inPackets: Map<number, unknown>;
-    parserPacket: { header: { length: number } };
+    /** `clock` in ms. */
+    parserPacket: { header: { length: number }; clock: number };
     packetAlloc(): void;
     respondPublish(): void;
     respondPlay(): void;

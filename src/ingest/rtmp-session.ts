@@ -26,8 +26,8 @@ const MAX_BACKLOG = 32 * 1024 * 1024;
 
 /**
  * Runs node-media-server's RTMP session on a socket behind our own gate. Its callbacks are wrapped because it would
- * let a refused publisher go on publishing, let a player send media, die with the process on a malformed command
- * and allocate 16 MB for every chunk header a stranger sends.
+ * let a refused publisher go on publishing, let a player send media, die with the process on a malformed command,
+ * allocate 16 MB for every chunk header a stranger sends and drop all that a publisher sends after 2^32 ms.
  * @param patience time until it is known what the other end wants, ms, however it trickles
  */
 export function admitRtmpSession(socket: Socket, patience: number, gate: RtmpGate): RtmpSession {
@@ -60,6 +60,8 @@ export function admitRtmpSession(socket: Socket, patience: number, gate: RtmpGat
     const limit = role === 'publisher' ? MAX_MESSAGE : MAX_COMMAND;
     if (rtmp.parserPacket.header.length > limit) throw new Error('RTMP message too large');
     if (rtmp.inPackets.size > MAX_CHUNK_STREAMS) throw new Error('too many RTMP chunk streams');
+    // Called once a message, when its time is known: of 32 bits, to which this adds deltas.
+    rtmp.parserPacket.clock %= 2 ** 32;
     original.alloc();
   };
   session.onConnect = (connect) => {

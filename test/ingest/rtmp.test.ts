@@ -9,6 +9,7 @@ import { RtmpServer } from '../../src/ingest/rtmp.ts';
 import { createLogger, type Logger, silentLogger } from '../../src/telemetry/log.ts';
 import { decodeFrames } from '../support/decode.ts';
 import { freePort } from '../support/ports.ts';
+import { AUDIO, RawRtmp } from '../support/raw-rtmp.ts';
 import { pushRtmp } from '../support/rtmp-push.ts';
 
 const STREAMS: Record<string, { key?: string }> = { door: { key: 'let me in' }, yard: {} };
@@ -193,6 +194,22 @@ test('strangers who send nonsense are cut off and the server goes on', async () 
   const published = once(server, 'published');
   await using _push = pushRtmp(server.pushUrl('yard'));
   await published;
+});
+
+test('a publisher of fifty days, whose clock of 32 bits begins anew, goes on', {
+  timeout: 30_000,
+}, async () => {
+  await using server = await startServer();
+  const published = once(server, 'published');
+  using publisher = new RawRtmp(server.pushUrl('yard'), 'publish');
+  await published;
+  using player = new RawRtmp(server.playUrl('yard'), 'play');
+  await player.until('NetStream.Play.Start');
+  const sound = (what: string) => Buffer.concat([Buffer.from([0xaf, 1]), Buffer.from(what)]);
+  publisher.send(4, AUDIO, 2 ** 32 - 20, sound('before'));
+  await player.until('before');
+  publisher.sendLater(4, AUDIO, 23, sound('after'));
+  await player.until('after');
 });
 
 test('a port in use is an error with its code, not the end of the process', async () => {
