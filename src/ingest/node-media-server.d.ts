@@ -34,8 +34,8 @@ declare module 'node-media-server/src/session/rtmp_session.js' {
     streamId: number;
     /** Messages being put together, by chunk stream id. */
     inPackets: Map<number, unknown>;
-    /** `clock` in ms. */
-    parserPacket: { header: { length: number }; clock: number };
+    /** `clock` in ms; `capacity`: bytes there is room for. */
+    parserPacket: { header: { length: number }; clock: number; capacity: number };
     packetAlloc(): void;
     respondPublish(): void;
     respondPlay(): void;

@@ -17,6 +17,8 @@ const PUBLISH_TIMEOUT = 15_000;
 /** Bytes of one RTMP message before it is known who sends it, and after; a 4K keyframe is about 2 MB. */
 const MAX_COMMAND = 65_536;
 const MAX_MESSAGE = 8 * 1024 * 1024;
+/** ... and of the largest ones of all its chunk streams together, whose memory is kept. */
+const MAX_HELD = 2 * MAX_MESSAGE;
 
 /** Chunk streams one connection may have open; encoders use about six. */
 const MAX_CHUNK_STREAMS = 64;
@@ -46,6 +48,7 @@ export function admitRtmpSession(socket: Socket, patience: number, gate: RtmpGat
   };
   let request: RtmpRequest | undefined;
   let role: 'new' | 'publisher' | 'player' = 'new';
+  let held = 0;
 
   function refuse(what: string, code: string, reason: string): void {
     gate.refused(what, reason);
@@ -57,8 +60,11 @@ export function admitRtmpSession(socket: Socket, patience: number, gate: RtmpGat
   rtmp.respondPublish = () => {};
   rtmp.respondPlay = () => {};
   rtmp.packetAlloc = () => {
+    const { header, capacity } = rtmp.parserPacket;
     const limit = role === 'publisher' ? MAX_MESSAGE : MAX_COMMAND;
-    if (rtmp.parserPacket.header.length > limit) throw new Error('RTMP message too large');
+    if (header.length > limit) throw new Error('RTMP message too large');
+    held += Math.max(0, header.length - capacity);
+    if (held > MAX_HELD) throw new Error('too much in RTMP messages that are not whole');
     if (rtmp.inPackets.size > MAX_CHUNK_STREAMS) throw new Error('too many RTMP chunk streams');
     // Called once a message, when its time is known: of 32 bits, to which this adds deltas.
     rtmp.parserPacket.clock %= 2 ** 32;

@@ -212,6 +212,17 @@ test('a publisher of fifty days, whose clock of 32 bits begins anew, goes on', {
   await player.until('after');
 });
 
+test('a publisher that begins ever more large messages is cut off', { timeout: 30_000 }, async () => {
+  const lines = new PassThrough({ encoding: 'utf8' });
+  await using server = await startServer({ logger: createLogger({ level: 'warn', format: 'json' }, lines) });
+  const published = once(server, 'published');
+  using publisher = new RawRtmp(server.pushUrl('yard'), 'publish');
+  await published;
+  for (const stream of [10, 11, 12]) publisher.send(stream, AUDIO, 0, Buffer.alloc(65_536), 8 << 20);
+  const [line] = await once(lines, 'data');
+  assert.match(line, /RTMP connection refused: .*too much/);
+});
+
 test('a port in use is an error with its code, not the end of the process', async () => {
   const port = await freePort();
   const other = createServer().listen(port, '127.0.0.1');
