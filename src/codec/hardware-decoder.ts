@@ -1,7 +1,4 @@
 import { execFile } from 'node:child_process';
-import { mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { errorInfo } from '../contracts/errors.ts';
 import type { HardwareDecoder } from '../contracts/restorer.ts';
@@ -41,18 +38,19 @@ export function hardwareArguments({ method, device }: HardwareDecoder): string[]
   return ['-hwaccel', method, ...(method === 'cuda' ? ['-hwaccel_device', String(device)] : [])];
 }
 
-/** Tries each method that this ffmpeg lists: it works when a small H.264 clip comes out as it does in software. */
+/**
+ * Tries each method that this ffmpeg lists: it works when a small H.264 clip comes out as it does in software. The clip
+ * goes through pipes: a restorer that is killed meanwhile leaves nothing behind.
+ */
 export async function tryHardwareDecoders(path: string, device: number): Promise<HardwareTrial[]> {
-  const directory = await mkdtemp(join(tmpdir(), 'clearway-probe-'));
   const trials: HardwareTrial[] = [];
   try {
-    const clip = join(directory, 'clip.mp4');
     const { stdout: listed } = await ffmpeg(path, ['-hwaccels']);
-    const usable = METHODS.filter((method) => new RegExp(`^${method}$`, 'm').test(listed));
+    const usable = METHODS.filter((method) => new RegExp(`^${method}$`, 'm').test(String(listed)));
     if (usable.length === 0) return [];
-    await ffmpeg(path, [
+    const { stdout: clip } = await ffmpeg(path, [
       ...['-f', 'lavfi', '-i', 'testsrc2=s=640x480:r=25:d=0.4', '-pix_fmt', 'yuv420p'],
-      ...['-c:v', 'libx264', '-preset', 'ultrafast', clip],
+      ...['-c:v', 'libx264', '-preset', 'ultrafast', '-f', 'h264', '-'],
     ]);
     const { sum: expected } = await decode(path, clip, []);
     for (const method of usable) {
@@ -64,8 +62,6 @@ export async function tryHardwareDecoders(path: string, device: number): Promise
   } catch (error) {
     if (trials.length === 0)
       trials.push({ method: METHODS[0], device, works: false, detail: problemOf(error) });
-  } finally {
-    await rm(directory, { recursive: true, force: true });
   }
   return trials;
 }
@@ -73,7 +69,7 @@ export async function tryHardwareDecoders(path: string, device: number): Promise
 /** @returns what is wrong, or undefined */
 async function tryOne(
   path: string,
-  clip: string,
+  clip: Buffer,
   decoder: HardwareDecoder,
   expected: string,
 ): Promise<string | undefined> {
@@ -88,26 +84,33 @@ async function tryOne(
   }
 }
 
-async function decode(path: string, clip: string, options: string[]): Promise<{ sum: string; log: string }> {
+async function decode(path: string, clip: Buffer, options: string[]): Promise<{ sum: string; log: string }> {
+  const input = ['-f', 'h264', '-i', 'pipe:0'];
   const output = ['-pix_fmt', 'yuv420p', '-f', 'md5', '-'];
-  const { stdout, stderr } = await ffmpeg(path, ['-v', 'debug', ...options, '-i', clip, ...output]);
-  return { sum: stdout.trim(), log: stderr };
+  const { stdout, stderr } = await ffmpeg(path, ['-v', 'debug', ...options, ...input, ...output], clip);
+  return { sum: String(stdout).trim(), log: String(stderr) };
 }
 
-function ffmpeg(path: string, args: string[]): Promise<{ stdout: string; stderr: string }> {
+function ffmpeg(path: string, args: string[], input?: Buffer): Promise<{ stdout: Buffer; stderr: Buffer }> {
   const [file, ...rest] = [...parentDeathPrefix(), path, '-nostdin', '-hide_banner', ...args];
-  return promisify(execFile)(file!, rest, {
+  const running = promisify(execFile)(file!, rest, {
+    encoding: 'buffer',
     timeout: WITHIN,
     killSignal: 'SIGKILL',
     maxBuffer: 16 << 20,
   });
+  // One that ends without reading it all has said why.
+  running.child.stdin?.on('error', () => {}).end(input);
+  return running;
 }
 
 /** What ffmpeg gave as its reason. */
 function problemOf(error: unknown): string {
-  const { stderr, killed } = error as { stderr?: string; killed?: boolean };
+  const { stderr = '', killed } = error as { stderr?: Buffer | string; killed?: boolean };
   if (killed) return `gave no answer in ${WITHIN / 1000} s`;
-  const lines = (stderr ?? '').split('\n').map((line) => line.replace(/^(\[[^\]]*\] )+/, '').trim());
+  const lines = String(stderr)
+    .split('\n')
+    .map((line) => line.replace(/^(\[[^\]]*\] )+/, '').trim());
   return lines.find(isProblem) ?? errorInfo(error).message.split('\n')[0]!;
 }
 

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { execFileSync, spawn } from 'node:child_process';
 import { on, once } from 'node:events';
-import { chmod, cp, readFile, writeFile } from 'node:fs/promises';
+import { chmod, cp, readdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
 import { setImmediate as turn } from 'node:timers/promises';
@@ -60,7 +60,7 @@ for (const [state, works, detail] of TRIALS) {
   });
 }
 
-test('a trial that hangs does not outlive the restorer that is killed meanwhile', {
+test('a trial that hangs does not outlive the restorer that is killed meanwhile, nor leaves a file', {
   skip: process.platform !== 'linux',
 }, async () => {
   await setState('hangs');
@@ -70,7 +70,6 @@ test('a trial that hangs does not outlive the restorer that is killed meanwhile'
     await tryHardwareDecoders(${JSON.stringify(fake)}, 0);`;
   const parent = spawn(process.execPath, ['--input-type=module', '--eval', code], {
     stdio: 'ignore',
-    // Its clip stays.
     env: { ...process.env, TMPDIR: directory.path },
   });
   const trial = Number(await readFile(fifo, 'latin1'));
@@ -78,6 +77,7 @@ test('a trial that hangs does not outlive the restorer that is killed meanwhile'
   parent.kill('SIGKILL');
   await once(parent, 'exit');
   while (await isRunning(trial)) await turn();
+  assert.deepEqual((await readdir(directory.path)).sort(), ['ffmpeg', 'pid', 'state']);
 });
 
 test('what the filters get says who decoded', () => {
