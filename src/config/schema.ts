@@ -195,11 +195,17 @@ export const configSchema = z.strictObject({
         .describe('addresses to offer besides the local ones (public IP behind NAT)'),
       iceServers: z
         .array(
-          z.strictObject({
-            urls: z.string(),
-            username: z.string().optional(),
-            credential: z.string().optional(),
-          }),
+          z
+            .strictObject({
+              urls: z.string().regex(/^(?:stun|turn)s?:[^\s<>"]+$/, 'write stun:host:port or turn:host:port'),
+              username: z.string().optional(),
+              credential: z.string().optional(),
+            })
+            .refine(
+              ({ urls, username, credential }) =>
+                !/^turns?:/.test(urls) || (username !== undefined && credential !== undefined),
+              'a TURN server needs username and credential',
+            ),
         )
         .default([]),
     })

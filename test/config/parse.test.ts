@@ -105,6 +105,17 @@ describe('parseConfig', () => {
       'webrtc: {portRange: [5000, 5000]}',
       /webrtc\.portRange: the first port must be below/,
     ],
+    [
+      'an ICE server without its scheme',
+      "webrtc: {iceServers: [{urls: 'turn.example:3478'}]}",
+      /webrtc\.iceServers\.0\.urls: write stun:host:port or turn:host:port/,
+    ],
+    // A browser throws at it: the page's second connection would be none.
+    [
+      'a TURN server without a password',
+      "webrtc: {iceServers: [{urls: 'turn:turn.example:3478', username: u}]}",
+      /webrtc\.iceServers\.0: .*TURN server needs username and credential/,
+    ],
     // A timer that is to wait longer than 2^31 ms does not wait at all.
     [
       'an idle time that no timer waits for',

@@ -30,7 +30,7 @@ test('a POST is answered 201 with the session, its tag, its ICE servers and ever
     webrtc: {
       iceServers: [
         { urls: 'turn:turn.example:3478', username: 'u"1', credential: 'secret' },
-        { urls: 'turns:turn.example:443' },
+        { urls: 'stuns:stun.example:443' },
       ],
     },
   });
@@ -43,7 +43,7 @@ test('a POST is answered 201 with the session, its tag, its ICE servers and ever
     assert.equal(response.headers.get('accept-patch'), FRAGMENT);
     assert.equal(
       response.headers.get('link'),
-      '<turn:turn.example:3478>; rel="ice-server"; username="u\\"1"; credential="secret"; credential-type="password", <turns:turn.example:443>; rel="ice-server"',
+      '<turn:turn.example:3478>; rel="ice-server"; username="u\\"1"; credential="secret"; credential-type="password", <stuns:stun.example:443>; rel="ice-server"',
     );
     const answer = await response.text();
     assert.match(answer, /a=candidate:1 1 udp \d+ \S+ 5\d{4} typ host\r\n/);
