@@ -50,8 +50,8 @@ export function iceServers(link: string | null): RTCIceServer[] {
   for (const part of link.split(/,\s*(?=<)/)) {
     const url = /^<((?:stun|turns?|stuns):[^>]+)>/.exec(part)?.[1];
     if (url === undefined || !/rel="?ice-server"?/.test(part)) continue;
-    const username = /username="([^"]*)"/.exec(part)?.[1];
-    const credential = /credential="([^"]*)"/.exec(part)?.[1];
+    const username = quoted(part, 'username');
+    const credential = quoted(part, 'credential');
     servers.push({
       urls: url,
       ...(username === undefined ? {} : { username }),
@@ -59,4 +59,9 @@ export function iceServers(link: string | null): RTCIceServer[] {
     });
   }
   return servers;
+}
+
+/** A parameter's value as a quoted string (RFC 9110, 5.6.4). */
+function quoted(link: string, name: string): string | undefined {
+  return new RegExp(`\\b${name}="((?:[^"\\\\]|\\\\.)*)"`).exec(link)?.[1]?.replace(/\\(.)/g, '$1');
 }

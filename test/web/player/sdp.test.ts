@@ -48,5 +48,7 @@ test('STUN and TURN servers come from Link headers, other links do not', () => {
     { urls: 'stun:stun.example.net' },
     { urls: 'turn:turn.example.net?transport=udp', username: 'u', credential: 'p,w' },
   ]);
+  const quoted = '<turn:turn.example>; rel="ice-server"; username="u\\"1"; credential="a\\\\b"';
+  assert.deepEqual(iceServers(quoted), [{ urls: 'turn:turn.example', username: 'u"1', credential: 'a\\b' }]);
   assert.deepEqual(iceServers(null), []);
 });
