@@ -31,25 +31,38 @@ const common = {
  * is the same network in half precision for GPUs: weights, arithmetic and state tensors float16, the rest as above.
  * A smoother takes `restored`, `previous`, `strength` and `reset` float32 [1] and gives `smoothed`.
  */
-export const manifestSchema = z.discriminatedUnion('kind', [
-  z.strictObject({
-    kind: z.literal('restorer'),
-    ...common,
-    half: z.strictObject({ file, sha256 }).optional(),
-    window: z.strictObject({ past: z.number().int().min(0).max(16), future: z.number().int().min(0).max(1) }),
-    state: z
-      .array(
-        z.strictObject({
-          input: z.string().min(1),
-          output: z.string().min(1),
-          channels: z.number().int().min(1).max(1024),
-          divisor: z.number().int().min(1).max(64),
-        }),
-      )
-      .max(8),
-  }),
-  z.strictObject({ kind: z.literal('smoother'), ...common }),
-]);
+const manifestSchema = z
+  .discriminatedUnion('kind', [
+    z.strictObject({
+      kind: z.literal('restorer'),
+      ...common,
+      half: z.strictObject({ file, sha256 }).optional(),
+      window: z.strictObject({
+        past: z.number().int().min(0).max(16),
+        future: z.number().int().min(0).max(1),
+      }),
+      state: z
+        .array(
+          z.strictObject({
+            input: z.string().min(1),
+            output: z.string().min(1),
+            channels: z.number().int().min(1).max(1024),
+            divisor: z.number().int().min(1).max(64),
+          }),
+        )
+        .max(8),
+    }),
+    z.strictObject({ kind: z.literal('smoother'), ...common }),
+  ])
+  .superRefine((manifest, context) => {
+    if (manifest.kind !== 'restorer') return;
+    // Else a picture of the right alignment could end in the middle of a state's cell.
+    for (const [at, { divisor }] of manifest.state.entries()) {
+      if (manifest.alignment % divisor === 0) continue;
+      const path = ['state', at, 'divisor'];
+      context.addIssue({ code: 'custom', path, message: 'must divide the alignment' });
+    }
+  });
 
 export type Manifest = z.output<typeof manifestSchema>;
 export type RestorerManifest = Extract<Manifest, { kind: 'restorer' }>;

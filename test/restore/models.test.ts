@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { cp, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { cp, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
@@ -63,6 +63,19 @@ test('damaged manifests and graphs are refused by name', async () => {
     await writeFile(join(directory, 'brighten', 'model.json'), '{');
     await assert.rejects(readModel(directory, 'brighten'), /not JSON/);
     assert.deepEqual(await listModels(directory), ['brighten']);
+  } finally {
+    await rm(directory, { recursive: true });
+  }
+});
+
+test('a state whose cells do not fill every picture is refused', async () => {
+  const directory = await mkdtemp(join(tmpdir(), 'clearway-models-'));
+  try {
+    await cp(join(MODELS, 'count'), join(directory, 'count'), { recursive: true });
+    const path = join(directory, 'count', 'model.json');
+    const manifest = JSON.parse(await readFile(path, 'utf8'));
+    await writeFile(path, JSON.stringify({ ...manifest, alignment: 4 }));
+    await assert.rejects(readModel(directory, 'count'), /state\.0\.divisor: must divide the alignment/);
   } finally {
     await rm(directory, { recursive: true });
   }
