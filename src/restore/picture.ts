@@ -7,6 +7,13 @@ export function aligned(value: number, alignment: number): number {
   return Math.ceil(value / alignment) * alignment;
 }
 
+/** The least number that both divide, as what must suit two alignments. */
+export function commonMultiple(a: number, b: number): number {
+  let [x, y] = [a, b];
+  while (y > 0) [x, y] = [y, x % y];
+  return (a / x) * b;
+}
+
 /** Copies one plane, repeating its last column and row into the padding (or cutting the padding off). */
 function copyPlane(
   from: Uint8Array,

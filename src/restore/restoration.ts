@@ -1,6 +1,6 @@
 import type { DeviceTensor } from './device/device.ts';
 import { type DeviceState, type RestorerGraph, releaseState, type SmootherGraph } from './graph.ts';
-import { aligned, pictureBytes, resizeCanvas } from './picture.ts';
+import { aligned, commonMultiple, pictureBytes, resizeCanvas } from './picture.ts';
 import { SceneCutDetector } from './scene-cut.ts';
 
 /** How one frame is to be treated. */
@@ -66,7 +66,7 @@ export class Restoration {
     out: Uint8Array,
     recycled: ArrayBuffer[],
   ): Promise<FrameTimings | undefined> {
-    const alignment = Math.max(graph?.manifest.alignment ?? 2, smoother?.manifest.alignment ?? 2);
+    const alignment = commonMultiple(graph?.manifest.alignment ?? 2, smoother?.manifest.alignment ?? 2);
     this.fit(request.width, request.height, alignment, recycled);
     const cut = this.cuts.next(new Uint8Array(buffer), request.width, request.height) || request.fresh;
     if (graph !== this.graph) this.leaveGraph(graph);

@@ -177,6 +177,18 @@ test('sizes that are no multiple of the alignment are padded and cropped again',
   );
 });
 
+test('a picture is padded to what restorer and smoother both take', async (t) => {
+  const files = await readModel(MODELS, 'brighten');
+  const graph = await RestorerGraph.open({ ...files, manifest: { ...files.manifest, alignment: 12 } }, CPU);
+  t.after(() => graph.release());
+  const { mock } = t.mock.method(smoother, 'smooth');
+  const feed = new Feed(graph, smoother);
+  const { out } = await feed.next(flat(100, 64, 60), { smoothing: 0.5, width: 64, height: 60 });
+  assert.equal(out[0], 110);
+  // The smoother's alignment is 8.
+  assert.deepEqual(mock.calls[0]!.arguments[0].dims, [1, 1, 72 * 1.5, 72]);
+});
+
 test('a picture of another size starts afresh', async () => {
   const feed = new Feed(await restorer('count'));
   await feed.luma(40);

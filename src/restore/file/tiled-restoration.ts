@@ -1,6 +1,6 @@
 import { Tensor } from 'onnxruntime-node';
 import type { RestorerGraph, SmootherGraph } from '../graph.ts';
-import { aligned, pictureBytes, resizeCanvas } from '../picture.ts';
+import { aligned, commonMultiple, pictureBytes, resizeCanvas } from '../picture.ts';
 import { copyArea, copyPictureArea, cropPicture } from './crop.ts';
 import { reachOf } from './reach.ts';
 import { type Area, type TilePlan, withHalo } from './tiles.ts';
@@ -109,12 +109,9 @@ export class TiledRestoration {
     this.spare = (previous as Uint8Array<ArrayBuffer> | undefined) ?? new Uint8Array(this.result.length);
   }
 
-  /** Tiles and states share a grid: the least multiple of the alignments and the states' divisors. */
+  /** Tiles begin and end where both networks' pictures may, and so at whole cells of the states. */
   private get grid(): number {
-    const steps = [this.graph.manifest.alignment, this.smoother?.manifest.alignment ?? 2];
-    // A chroma sample stands for two of luma, so a state's cell must cover whole ones.
-    const divisors = this.graph.manifest.state.map(({ divisor }) => divisor);
-    return [...steps, ...divisors, 2].reduce(leastCommonMultiple);
+    return commonMultiple(this.graph.manifest.alignment, this.smoother?.manifest.alignment ?? 2);
   }
 
   private slot(buffer: ArrayBuffer): Slot {
@@ -160,12 +157,6 @@ export class TiledRestoration {
       copyState(part, seen, this.nextState[input]!, this.whole, area, channels, divisor);
     }
   }
-}
-
-function leastCommonMultiple(a: number, b: number): number {
-  let [x, y] = [a, b];
-  while (y > 0) [x, y] = [y, x % y];
-  return (a / x) * b;
 }
 
 /** A tensor of another shape, zeroed, of the type of `like`. */
