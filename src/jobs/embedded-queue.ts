@@ -159,7 +159,12 @@ export class EmbeddedQueue extends JobAnnouncer implements JobQueue {
   async #do(job: Job, run: JobRunner, signal: AbortSignal): Promise<void> {
     const onProgress = limited((progress) => {
       this.#progress.set(job.id, progress);
-      const now = this.#find(job.id);
+      let now: Job | undefined;
+      try {
+        now = this.#find(job.id);
+      } catch {
+        // A disk that does not answer: the next progress is told, and an error here would end the gateway.
+      }
       if (now?.state === 'running') this.events.emit('job', now);
     });
     try {

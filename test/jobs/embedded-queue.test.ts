@@ -1,7 +1,9 @@
 import assert from 'node:assert/strict';
 import { join } from 'node:path';
+import { DatabaseSync } from 'node:sqlite';
 import { describe, it } from 'node:test';
 import { ClearwayError } from '../../src/contracts/errors.ts';
+import type { Job } from '../../src/contracts/jobs.ts';
 import { EmbeddedQueue } from '../../src/jobs/embedded-queue.ts';
 import { nextTurn } from '../../src/jobs/turns.ts';
 import { silentLogger } from '../../src/telemetry/log.ts';
@@ -106,6 +108,28 @@ describe('the embedded queue', () => {
       () => new EmbeddedQueue(opened.path, { concurrency: 1, logger: silentLogger }),
       (error: ClearwayError) => error.code === 'CLEARWAY_CONFIG_INVALID' && /jobs\.redis/.test(error.message),
     );
+  });
+
+  it('tells of progress again when its disk, which did not answer, does', async (t) => {
+    await using opened = await open();
+    const { queue } = opened;
+    const runner = new ManualRunner();
+    queue.work(runner.run);
+    await queue.add(order('film'));
+    const { options, finish } = await runner.attempt(0);
+    const told: Job['progress'][] = [];
+    queue.onJob(({ progress }) => told.push(progress));
+    const progress = { frames: 1, total: 50, fps: 25, left: 2 };
+    const { mock } = t.mock.method(DatabaseSync.prototype, 'prepare', () => {
+      throw new Error('disk I/O error');
+    });
+    // Nobody above would take an error: it would end the gateway.
+    options.onProgress({ ...progress, stage: 'probing' });
+    mock.restore();
+    options.onProgress({ ...progress, stage: 'restoring' });
+    assert.deepEqual(told, [{ ...progress, stage: 'restoring' }]);
+    finish();
+    await until(queue, 'film', ({ state }) => state === 'done');
   });
 
   it('lives on a full disk, and writes what came of its jobs when there is room', async (t) => {
