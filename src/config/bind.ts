@@ -11,7 +11,7 @@ export function isLoopback(host: string): boolean {
 }
 
 /** Whether anyone must prove who they are: some user or token is configured. */
-export function authEnabled(config: Pick<Config, 'auth'>): boolean {
+function authEnabled(config: Pick<Config, 'auth'>): boolean {
   return config.auth.users.length > 0 || config.auth.tokens.length > 0;
 }
 

@@ -52,7 +52,7 @@ function editDistance(a: string, b: string): number {
 }
 
 /** The known word nearest to a mistyped one, if one is near. */
-export function didYouMean(word: string, known: readonly string[]): string | undefined {
+function didYouMean(word: string, known: readonly string[]): string | undefined {
   if (word.length > 64) return undefined;
   const plain = (text: string) => text.toLowerCase().replaceAll(/[_-]/g, '');
   const ranked = known

@@ -100,7 +100,7 @@ function uniqueNames(entries: { name: string }[]): boolean {
 }
 
 /** Who may do what. With no users and no tokens, auth is off and only loopback addresses may be bound. */
-export const authSchema = z.strictObject({
+const authSchema = z.strictObject({
   users: z
     .array(
       z.strictObject({

@@ -57,7 +57,7 @@ function asClearwayError(error: FastifyError | Error, request: FastifyRequest): 
 }
 
 /** Answers with a problem+json body and, when the error says so, Retry-After. */
-export function sendProblem(reply: FastifyReply, error: ClearwayError): FastifyReply {
+function sendProblem(reply: FastifyReply, error: ClearwayError): FastifyReply {
   const problem: Problem = {
     type: 'about:blank',
     title: STATUS_CODES[error.status] ?? 'Error',

@@ -60,7 +60,7 @@ export function cloudNoise(x: number, y: number, seed: number, period = 1 << 20)
   return sum;
 }
 
-export function mix(a: number, b: number, t: number): number {
+function mix(a: number, b: number, t: number): number {
   return a + (b - a) * t;
 }
 

@@ -18,7 +18,7 @@ import {
 
 /** The scene repeats after so many frames, without a seam. */
 export const DEMO_FRAMES = 500;
-export const DEMO_RATE = 25;
+const DEMO_RATE = 25;
 
 /** Where the frame's number within the loop stands: bits of 8x8 pixels, lowest first, white for 1. */
 export const FRAME_CODE = { x: 8, y: 348, cell: 8, bits: 9 };

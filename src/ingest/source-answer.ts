@@ -65,7 +65,7 @@ export async function readAnswer(upstream: Readable, secure: boolean): Promise<A
 }
 
 /** A playlist with `followed` URLs. Throws AnswerRefused when one of them is none. */
-export function checkPlaylist(text: string, secure: boolean): string {
+function checkPlaylist(text: string, secure: boolean): string {
   const follow = (url: string) => followed(url, secure) ?? refuse(NOT_HTTP);
   return text
     .split(/[\r\n\0]+/)

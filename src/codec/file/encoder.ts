@@ -47,7 +47,7 @@ export function partPath(output: string): string {
 }
 
 /** The container that a result's name asks for; MP4 unless it is another that is known. */
-export function containerOf(output: string): Container {
+function containerOf(output: string): Container {
   const extension = extname(output).slice(1).toLowerCase();
   return CONTAINERS[extension as keyof typeof CONTAINERS] ?? 'mp4';
 }

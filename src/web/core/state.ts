@@ -1,7 +1,7 @@
 import type { StreamState, StreamStatus } from '../../contracts/stream.ts';
 import { h, setText } from './dom.ts';
 
-export const STATE_WORDS: Record<StreamState, string> = {
+const STATE_WORDS: Record<StreamState, string> = {
   live: 'Live',
   degraded: 'Degraded',
   connecting: 'Connecting',
