@@ -390,7 +390,8 @@ export class Stream implements PublishedStream {
 
   /** A camera that stays away says so once, not every minute for a month. */
   private repeats(state: StreamState, error: ErrorInfo | undefined): boolean {
-    if (state === 'connecting' && this.failures > 1) return true;
+    // Else the last word of a camera that stays away would be that it connects.
+    if (state === 'connecting' && this.failures > 0) return true;
     const same = state === 'backoff' && error?.code === this.toldError;
     if (state === 'backoff') this.toldError = error?.code;
     else if (state !== 'connecting') this.toldError = undefined;
