@@ -181,4 +181,10 @@ async function main(): Promise<number> {
   }
 }
 
+for (const stream of [process.stdout, process.stderr]) {
+  // Whoever reads may have seen enough (`doctor | head`): the work goes on to its end, and nothing more is printed.
+  stream.on('error', (error: NodeJS.ErrnoException) => {
+    if (error.code !== 'EPIPE') throw error;
+  });
+}
 process.exitCode = await main().catch(complain);

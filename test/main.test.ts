@@ -36,6 +36,17 @@ for (const args of [
   });
 }
 
+test('a reader that has seen enough ends no command in an error', async () => {
+  const child = spawn(process.execPath, [MAIN, 'models'], { stdio: ['ignore', 'pipe', 'pipe'] });
+  child.stdout.destroy();
+  let complaint = '';
+  child.stderr.setEncoding('utf8').on('data', (text: string) => {
+    complaint += text;
+  });
+  const [code] = await once(child, 'close');
+  assert.deepEqual({ code, complaint }, { code: 0, complaint: '' });
+});
+
 test('stopped while the models are still being timed it ends at once, and logs as the configuration says', async () => {
   await using directory = await temporaryDirectory();
   const config = join(directory.path, 'clearway.yml');
