@@ -13,3 +13,9 @@ export const size = z
     const [, amount, unit] = /^([\d.]+)(\w+)$/.exec(value)!;
     return Math.round(Number(amount) * UNITS[unit!]!);
   });
+
+/** Bytes as people read them: `512 MiB`, `1.5 GiB`. */
+export function sizeText(bytes: number): string {
+  const [unit, factor] = Object.entries(UNITS).findLast(([, factor]) => bytes >= factor) ?? ['B', 1];
+  return `${Number((bytes / factor).toFixed(1))} ${unit}`;
+}

@@ -2,9 +2,9 @@ import { access, constants, statfs } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { Redis } from 'ioredis';
 import type { JobsConfig } from '../config/jobs-schema.ts';
+import { sizeText } from '../config/size.ts';
 import { ClearwayError } from '../contracts/errors.ts';
 
-const GIB = 2 ** 30;
 const REDIS_TIMEOUT = 3000;
 
 /** What there is for restoring files, a sentence each, nothing changed. Throws a ClearwayError for what is wrong. */
@@ -14,10 +14,10 @@ export async function describeJobs({ minFree, redis }: JobsConfig, directory: st
   if (free < minFree) {
     throw new ClearwayError(
       'CLEARWAY_DISK_FULL',
-      `jobs.directory ${directory} has ${gib(free)} left and jobs.minFree is ${gib(minFree)}: uploads will be refused.`,
+      `jobs.directory ${directory} has ${sizeText(free)} left and jobs.minFree is ${sizeText(minFree)}: uploads will be refused.`,
     );
   }
-  const place = `${directory}: ${gib(free)} left`;
+  const place = `${directory}: ${sizeText(free)} left`;
   if (redis === undefined) return [place];
   return [place, `the queue in Redis answers (version ${await redisVersion(redis)})`];
 }
@@ -61,8 +61,4 @@ async function redisVersion(url: string): Promise<string> {
   } finally {
     client.disconnect();
   }
-}
-
-function gib(bytes: number): string {
-  return `${(bytes / GIB).toFixed(1)} GiB`;
 }

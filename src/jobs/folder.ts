@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { constants } from 'node:fs';
 import { access, mkdir, open, readdir, rename, rm, stat, statfs } from 'node:fs/promises';
 import { join } from 'node:path';
+import { sizeText } from '../config/size.ts';
 import { ClearwayError } from '../contracts/errors.ts';
 import type { Container, Job } from '../contracts/jobs.ts';
 
@@ -132,9 +133,10 @@ export class JobFolder {
   async ensureRoom(bytes: number): Promise<void> {
     const room = await this.room();
     if (bytes > room) {
+      const free = room + this.#minFree;
       throw new ClearwayError(
         'CLEARWAY_DISK_FULL',
-        `The gateway's disk has no room for ${bytes} bytes more: remove jobs (DELETE /restore/jobs/<id>) or try later.`,
+        `The gateway's disk has ${sizeText(free)} free, of which jobs.minFree keeps ${sizeText(this.#minFree)}: no room for ${sizeText(bytes)} more. Remove jobs (DELETE /restore/jobs/<id>) or have the operator make room.`,
         { status: 507, retryable: true, retryAfter: 60 },
       );
     }

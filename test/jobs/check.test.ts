@@ -11,7 +11,7 @@ it('doctor looks at the directory and at Redis, and makes nothing', async () => 
   await using directory = await temporaryDirectory();
   const where = join(directory.path, 'data', 'jobs');
   const config = jobsSchema.parse({ minFree: 0 });
-  assert.match((await describeJobs(config, where)).join(), /data\/jobs: [\d.]+ GiB left$/);
+  assert.match((await describeJobs(config, where)).join(), /data\/jobs: [\d.]+ [GT]iB left$/);
   assert.deepEqual(await readdir(directory.path), []);
   await assert.rejects(describeJobs({ ...config, minFree: 2 ** 60 }, where), { code: 'CLEARWAY_DISK_FULL' });
   await writeFile(join(directory.path, 'data'), 'a file is in the way');
