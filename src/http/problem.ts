@@ -44,6 +44,15 @@ function asClearwayError(error: FastifyError | Error, request: FastifyRequest): 
     return new ClearwayError('CLEARWAY_BAD_REQUEST', said.join('; '), { status: 400 });
   }
   const { statusCode } = error as FastifyError;
+  if (statusCode === 415) {
+    // What curl sends with -d unless it is told otherwise is the usual one, and Fastify does not name it.
+    const sent = request.headers['content-type'];
+    return new ClearwayError(
+      'CLEARWAY_UNSUPPORTED_MEDIA_TYPE',
+      `${sent ? `A body of ${sent}` : 'A body without Content-Type'} is not taken here; JSON needs Content-Type: application/json, and /docs shows each request.`,
+      { status: 415 },
+    );
+  }
   if (statusCode !== undefined && statusCode >= 400 && statusCode < 500) {
     const code = CODE_OF_STATUS[statusCode] ?? 'CLEARWAY_BAD_REQUEST';
     return new ClearwayError(code, error.message, { status: statusCode, retryable: statusCode === 429 });

@@ -104,6 +104,13 @@ describe('problem+json', () => {
     });
   }
 
+  it('says which content type is wanted, and which came: curl -d alone sends that of a form', async () => {
+    app.post('/things', async () => 'ok');
+    const headers = { 'content-type': 'application/x-www-form-urlencoded' };
+    const { detail } = (await app.inject({ method: 'POST', url: '/things', payload: '{}', headers })).json();
+    assert.match(detail, /x-www-form-urlencoded is not taken here.*Content-Type: application\/json/);
+  });
+
   it('keeps its fields on a route with a response schema', async () => {
     const schema = { response: { '4xx': { type: 'object', properties: { nothing: { type: 'string' } } } } };
     app.get('/strict', { schema }, async () => {
