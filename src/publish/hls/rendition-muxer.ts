@@ -84,11 +84,11 @@ export class RenditionMuxer {
     timeout = START_TIMEOUT,
   ): Promise<MediaWindow> {
     const holds = () => {
-      if (this.#closed || (this.#ended && this.#window === undefined)) throw offline();
+      if (this.#closed || (this.#ended && this.#window === undefined)) throw this.#offline();
       return this.#window !== undefined && condition(this.#window);
     };
     const came = await this.changes.until(holds, timeout, signal);
-    if (!came || this.#window === undefined) throw offline();
+    if (!came || this.#window === undefined) throw this.#offline();
     return this.#window;
   }
 
@@ -180,12 +180,14 @@ export class RenditionMuxer {
     this.#openingAudio = [];
     this.changes.notify();
   }
-}
 
-function offline(): ClearwayError {
-  return new ClearwayError(
-    'CLEARWAY_STREAM_OFFLINE',
-    'The stream has no picture right now; try again in a moment.',
-    { status: 503, retryable: true, retryAfter: 2 },
-  );
+  #offline(): ClearwayError {
+    const { name, status } = this.#options.stream;
+    const why = status.state === 'live' ? 'it is about to come' : status.cause;
+    return new ClearwayError('CLEARWAY_STREAM_OFFLINE', `Stream ${name} has no picture now: ${why}.`, {
+      status: 503,
+      retryable: true,
+      retryAfter: 2,
+    });
+  }
 }

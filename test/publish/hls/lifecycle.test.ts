@@ -25,8 +25,10 @@ function viewersBecome(hls: HlsServer, count: number): Promise<void> {
 function silent(name: string, sinks: Sink[]): PublishedStream {
   return {
     name,
-    get status(): never {
-      throw new Error('not asked for');
+    status: {
+      ...{ name, state: 'backoff', cause: 'nothing listens on that port', since: new Date(0).toISOString() },
+      ...{ reconnects: 1, source: 'rtsp://camera/1', onDemand: false, fps: 0 },
+      ...{ frames: { restored: 0, passthrough: 0, dropped: 0 }, viewers: { webrtc: 0, hls: 0 } },
     },
     hasAudio: undefined,
     subscribe({ sink }) {
@@ -101,7 +103,9 @@ test('a stream without a picture is answered 503 when it is known to be gone, an
   for (const response of await Promise.all(waiting)) {
     assert.equal(response.status, 503);
     assert.equal(response.headers.get('retry-after'), '2');
-    assert.equal(((await response.json()) as { code: string }).code, 'CLEARWAY_STREAM_OFFLINE');
+    const { code, detail } = (await response.json()) as { code: string; detail: string };
+    assert.equal(code, 'CLEARWAY_STREAM_OFFLINE');
+    assert.equal(detail, 'Stream test has no picture now: nothing listens on that port.');
   }
 });
 
