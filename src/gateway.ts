@@ -3,7 +3,7 @@ import { availableParallelism } from 'node:os';
 import { dirname, resolve } from 'node:path';
 import { setTimeout } from 'node:timers/promises';
 import { checkFfmpeg } from './codec/ffmpeg.ts';
-import type { ConfigDiff } from './config/diff.ts';
+import { type ConfigDiff, diffConfig } from './config/diff.ts';
 import type { Config, StreamConfig } from './config/schema.ts';
 import { ConfigStore } from './config/store.ts';
 import { ClearwayError, errorInfo } from './contracts/errors.ts';
@@ -89,6 +89,8 @@ class Parts {
   readonly restorer: RestorerPool;
   readonly streams: StreamRegistry;
   private readonly store: ConfigStore;
+  /** What the start read. */
+  private readonly began: Config;
   private readonly logger: Logger;
   private readonly root: string;
   private readonly webrtc: WebRtcPublisher;
@@ -107,6 +109,7 @@ class Parts {
 
   constructor(store: ConfigStore, logger: Logger, log: Config['log'], root: string, devices: number[]) {
     this.store = store;
+    this.began = store.current;
     this.logger = logger;
     this.root = root;
     const config = store.current;
@@ -343,12 +346,18 @@ class Parts {
       this.logger.level = next.log.level;
       this.restorer.logFrom(next.log.level);
     }
-    const atRestart = diff.global.filter(
-      (key) => !/^(auth\.|log\.level|http\.corsOrigins|rtmp\.allowAny)/.test(key),
-    );
-    if (atRestart.length > 0)
-      this.logger.warn({ settings: atRestart }, 'these settings take effect at the next start');
+    if (waitsForStart(diff).length > 0) {
+      const waiting = waitsForStart(diffConfig(next, this.began));
+      if (waiting.length > 0)
+        this.logger.warn({ settings: waiting }, 'these settings take effect at the next start');
+      else this.logger.info('no setting waits for the next start any more');
+    }
   }
+}
+
+/** Settings that only a start reads, of those that differ. */
+function waitsForStart({ global }: ConfigDiff): string[] {
+  return global.filter((key) => !/^(auth\.|log\.level|http\.corsOrigins|rtmp\.allowAny)/.test(key));
 }
 
 /** Numbers of the accelerators to run a restorer on each; one restorer without a number to choose from. */

@@ -150,6 +150,7 @@ export class ConfigStore extends EventEmitter<ConfigEvents> {
     try {
       text = await readConfigFile(this.path);
       if (text === this.#text) {
+        if (this.#lastError) this.#logger.info({ config: this.path }, 'configuration is good again');
         this.#lastError = undefined;
         this.#refused = undefined;
         return;

@@ -330,9 +330,10 @@ describe('ConfigStore', { timeout: 120_000 }, () => {
       assert.match(line.reason, /clearway\.yml:9:15 streams\.gate\.strength: must be 0 to 1/);
       assert.equal(store.current, before);
       assert.equal(store.lastError?.code, 'CLEARWAY_CONFIG_INVALID');
-      out.resume();
+      const recovered = once(out, 'data') as Promise<[Buffer]>;
       await writeFile(path, FILE);
       await store.reload();
+      assert.equal(JSON.parse(String((await recovered)[0])).msg, 'configuration is good again');
       assert.equal(store.lastError, undefined);
     });
 

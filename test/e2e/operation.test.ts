@@ -197,6 +197,22 @@ test('a broken edit is refused with line and reason, and everything goes on', TI
   assert.equal((await gateway.api('PATCH', '/api/v1/streams/always', { strength: 1 })).status, 200);
 });
 
+test('the log names the settings that wait for the next start, as long as they do', TIMEOUT, async () => {
+  const waiting = (settings: string[]) =>
+    gateway.logged(
+      (line) =>
+        line.msg === 'these settings take effect at the next start' &&
+        String(line.settings) === String(settings),
+    );
+  const good = await readFile(gateway.configPath, 'utf8');
+  await edit((text) => `${text}jobs: { concurrency: 2 }\n`);
+  await waiting(['jobs.concurrency']);
+  await edit((text) => `${text}restorer: { threads: 3 }\n`);
+  await waiting(['restorer.threads', 'jobs.concurrency']);
+  await edit(() => good);
+  await gateway.logged(({ msg }) => msg === 'no setting waits for the next start any more');
+});
+
 test('SIGHUP, which other services read their configuration at, disturbs nothing', TIMEOUT, async () => {
   const before = changes('plain').length;
   process.kill(gateway.pid, 'SIGHUP');
