@@ -181,7 +181,8 @@ function timesOf({ speeds }: RestorerFacts): string {
   return times.length > 0 ? `; a 1080p frame: ${times.join(', ')}` : '';
 }
 
-function describeModels(report: Report, { provider, models, speeds }: RestorerFacts): void {
+function describeModels(report: Report, facts: RestorerFacts): void {
+  const { provider, models, speeds } = facts;
   report.ok(`inference runs on ${provider}`);
   for (const model of models) {
     if (model.error) report.wrong(model.error);
@@ -198,6 +199,6 @@ function describeModels(report: Report, { provider, models, speeds }: RestorerFa
       report.ok(`${model.name} ${model.version}: ms a frame with smoothing: ${times}${delay}`);
     }
   }
-  const choice = chooseRestoration(speeds, provider, ASSUMED_FPS, 1);
+  const choice = chooseRestoration(facts, ASSUMED_FPS, 1);
   report.ok(`auto picks ${choice.model} at ${choice.height} lines: ${choice.reason}`);
 }

@@ -38,6 +38,8 @@ export interface Accelerator {
   provider: ProviderStatus['provider'];
   models: ModelInfo[];
   speeds: Record<string, ModelSpeed>;
+  /** Runs it does at the same time. */
+  lanes: number;
   /** Every provider that was tried, in order. */
   providers: ProviderStatus[];
 }

@@ -101,7 +101,7 @@ export class FrameFlow {
     return Math.round(10_000 / this.interval) / 10;
   }
 
-  /** Share of the accelerator's time that its frames take on a model, with so many lines. */
+  /** Share of its time that a lane of the accelerator has to do with its frames on a model, with so many lines. */
   share(model: string, lines = this.size.height): number {
     const { width, height } = this.size;
     const scale = height > 0 ? lines / height : 1;
@@ -157,6 +157,8 @@ export class FrameFlow {
 
   /** No network wanted, or none open yet: straight to the encoders. */
   private bypass(meta: FrameMeta, picture: ArrayBuffer): void {
+    // What its windows hold is of no use any more, and others may have its place.
+    if (!this.fresh) this.parts.inference.forget(this.parts.stream);
     this.fresh = true;
     this.parts.ladder().observe(undefined);
     this.finish(meta, {

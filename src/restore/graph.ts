@@ -27,7 +27,7 @@ const SCALARS = 8;
 
 /**
  * An ONNX graph opened on a device, checked against the model contract. A run blocks its thread (onnxruntime-node
- * 1.30), so graphs live in the inference thread; runs on one accelerator must not overlap.
+ * 1.30), so graphs live in an inference thread, and runs of one device must not overlap.
  */
 abstract class Graph<M extends Manifest> {
   readonly manifest: M;

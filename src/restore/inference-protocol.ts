@@ -15,8 +15,10 @@ export interface InferenceOptions {
   threads: number;
   /** Number of the GPU, for providers that can be told. */
   device?: number;
+  /** Inference threads; as many as its provider is fastest with when absent. */
+  lanes?: number;
   /** What an earlier restorer of this host found: its speeds are not measured again. */
-  known?: Accelerator;
+  known?: Pick<Accelerator, 'provider' | 'speeds'>;
 }
 
 /** main thread -> inference thread. Buffers are transferred, never shared. */
@@ -44,7 +46,7 @@ export type InferenceCommand =
 export type InferenceEvent =
   /** The next provider is about to be opened. */
   | { t: 'trying'; provider: Provider }
-  | { t: 'ready'; accelerator: Accelerator }
+  | { t: 'ready'; accelerator: Omit<Accelerator, 'lanes'> }
   | FileAnswer
   | {
       t: 'done';

@@ -1,10 +1,10 @@
 import './device/no-telemetry.ts';
-import { Worker } from 'node:worker_threads';
 import type { Accelerator } from '../contracts/restorer.ts';
 import { now } from '../contracts/time.ts';
 import type { Provider } from './device/device.ts';
 import type { FileAnswer, FileOrder } from './file/protocol.ts';
 import type { InferenceCommand, InferenceEvent, InferenceOptions } from './inference-protocol.ts';
+import { Lane } from './lane.ts';
 
 type FrameCommand = Extract<InferenceCommand, { t: 'frame' }>;
 export type FrameDone = Extract<InferenceEvent, { t: 'done' }>;
@@ -26,8 +26,8 @@ export interface Job {
  */
 const PATIENCE = 60;
 
-/** Runs of so long count as the load now, ms. */
-const LOAD_WINDOW = 3000;
+/** Lanes of a GPU (test/bench/RESULTS-GPU.md). */
+const LANES = 2;
 
 interface FileStep {
   order: FileOrder;
@@ -37,25 +37,22 @@ interface FileStep {
 }
 
 /**
- * One accelerator, shared by the streams of this process: earliest deadline first but a stream's frames in order, one
- * run at a time (concurrent runs crash the WebGPU provider, and on a CPU they only slow each other down). A GPU has the
- * next stream's frame at hand when it has finished one, instead of waiting for this thread. Work on files has what time
- * is left: a step of it begins only when no frame waits.
+ * One accelerator, shared by the streams of this process: earliest deadline first but a stream's frames in order. It has
+ * one lane, which does one run at a time: concurrent runs crash the WebGPU provider, and on a CPU they only slow each
+ * other down. A GPU through its own provider has several, so that one's copies and launches overlap another's
+ * arithmetic; a stream, whose windows are in its thread, keeps its lane. A GPU's lane has the next stream's frame at hand
+ * when it has finished one, instead of waiting for this thread. Work on files has what time is left: a step of it begins
+ * only when no frame waits.
  */
 export class Inference {
   /** Resolves when the models are open. */
   readonly ready: Promise<Accelerator>;
   /** The models are open; a job submitted before waits for that. */
   open = false;
-  private readonly worker: Worker;
-  private queue: { job: Job; due: number }[] = [];
+  private readonly first: Lane;
+  private lanes: Lane[];
+  private queue: { job: Job; due: number; lane: Lane }[] = [];
   private steps: FileStep[] = [];
-  /** What the thread was given, in this order. */
-  private running: { work: Job | FileStep; since: number }[] = [];
-  /** How much it is given at once. */
-  private depth = 1;
-  private lastEnded = 0;
-  private recent: { ended: number; took: number }[] = [];
   private nextId = 1;
 
   /** @param onTrying told of each provider before it is opened: a driver may take the process down */
@@ -64,33 +61,19 @@ export class Inference {
     onFailure: (error: Error) => void,
     onTrying: (provider: Provider) => void = () => {},
   ) {
-    this.worker = new Worker(new URL('./inference-thread.ts', import.meta.url), { workerData: options });
-    this.ready = new Promise((resolve) => {
-      this.worker.on('message', (event: InferenceEvent) => {
-        if (event.t === 'ready') {
-          this.open = true;
-          this.depth = event.accelerator.provider === 'cpu' ? 1 : 2;
-          resolve(event.accelerator);
-        }
-        if (event.t === 'trying') onTrying(event.provider);
-        else if (event.t === 'done') this.finish(event);
-        else if (event.t === 'file-answer') this.finishStep(event);
-      });
-    });
-    this.worker.on('error', onFailure);
+    this.first = new Lane(options, { failed: onFailure, trying: onTrying });
+    this.lanes = [this.first];
+    this.ready = this.openAll(options, onFailure);
   }
 
-  /** How long the run in progress has been going on, ms. */
+  /** How long the longest run in progress has been going on, ms. */
   get busyFor(): number {
-    const [oldest] = this.running;
-    return oldest ? performance.now() - oldest.since : 0;
+    return Math.max(...this.lanes.map(({ busyFor }) => busyFor));
   }
 
   /** Share of the last seconds it was busy with frames of streams, 0..1. */
   get load(): number {
-    const since = performance.now() - LOAD_WINDOW;
-    this.recent = this.recent.filter(({ ended }) => ended > since);
-    return this.recent.reduce((sum, { took }) => sum + took, 0) / LOAD_WINDOW;
+    return this.lanes.reduce((sum, { load }) => sum + load, 0) / this.lanes.length;
   }
 
   submit(job: Job): void {
@@ -98,7 +81,8 @@ export class Inference {
     const own = this.queue.findLastIndex((other) => other.job.stream === job.stream);
     const due = Math.min(job.deadline, now() + PATIENCE);
     const later = this.queue.findIndex((other, at) => at > own && other.due > due);
-    this.queue.splice(later === -1 ? this.queue.length : later, 0, { job, due });
+    const lane = this.laneOf(job.stream);
+    this.queue.splice(later === -1 ? this.queue.length : later, 0, { job, due, lane });
     this.pump();
   }
 
@@ -119,7 +103,7 @@ export class Inference {
     const gone = this.steps.filter(({ order }) => order.file === file);
     this.steps = this.steps.filter(({ order }) => order.file !== file);
     for (const step of gone) step.dropped();
-    this.post({ t: 'forget-file', file });
+    this.fileLane.post({ t: 'forget-file', file });
   }
 
   /** Takes a waiting job back; false when it already runs. */
@@ -135,75 +119,74 @@ export class Inference {
     const gone = this.queue.filter(({ job }) => job.stream === stream);
     this.queue = this.queue.filter(({ job }) => job.stream !== stream);
     for (const { job } of gone) job.cancelled();
-    this.post({ t: 'forget', stream });
+    for (const lane of this.lanes) if (lane.streams.delete(stream)) lane.post({ t: 'forget', stream });
   }
 
-  /** Ends the thread by its own hand: a thread terminated inside a run takes the process down with it. */
   async close(): Promise<void> {
     this.queue = [];
-    const ended = new Promise<void>((done) => this.worker.once('exit', () => done()));
-    this.post({ t: 'close' });
-    await ended;
+    await Promise.all(this.lanes.map((lane) => lane.close()));
+  }
+
+  /** The other lanes open what the first found to work, and take over what it measured. */
+  private async openAll(options: InferenceOptions, failed: (error: Error) => void): Promise<Accelerator> {
+    const accelerator = await this.first.ready;
+    const { provider, speeds } = accelerator;
+    const count = options.lanes ?? (provider === 'cuda' || provider === 'tensorrt' ? LANES : 1);
+    const same = { ...options, only: provider, known: accelerator };
+    const others = Array.from({ length: count - 1 }, () => new Lane(same, { failed, trying: () => {} }));
+    for (const lane of others) {
+      const { speeds: opened } = await lane.ready;
+      // A GPU without the memory for another.
+      if (Object.keys(speeds).every((model) => opened[model])) this.lanes.push(lane);
+      else await lane.close();
+    }
+    const depth = provider === 'cpu' ? 1 : 2;
+    for (const lane of this.lanes) lane.depth = depth;
+    this.open = true;
+    return { ...accelerator, lanes: this.lanes.length };
+  }
+
+  /** The lane that holds a stream's windows: for one that has none yet, the one with the fewest. */
+  private laneOf(stream: string): Lane {
+    const own = this.lanes.find(({ streams }) => streams.has(stream));
+    const lane =
+      own ?? this.lanes.reduce((least, other) => (other.streams.size < least.streams.size ? other : least));
+    lane.streams.add(stream);
+    return lane;
+  }
+
+  /** The one that gets a stream last. */
+  private get fileLane(): Lane {
+    return this.lanes.at(-1)!;
   }
 
   private pump(): void {
-    const [first] = this.running;
-    if (!first) {
-      const next = this.queue.shift();
-      if (next) this.pumpFrame(next.job);
-      else this.pumpStep();
+    for (;;) {
+      const at = this.queue.findIndex(({ job, lane }) => lane.takes(job.stream));
+      if (at === -1) break;
+      const { job, lane } = this.queue[at]!;
+      this.queue.splice(at, 1);
+      this.begin(job, lane);
     }
-    this.pumpAhead();
+    if (this.queue.length === 0 && this.lanes.every(({ idle }) => idle)) this.beginStep();
   }
 
-  /** Gives the thread a second frame, of another stream: how a stream's next is treated depends on the one before. */
-  private pumpAhead(): void {
-    const [first] = this.running;
-    if (!first || this.running.length >= this.depth || !('stream' in first.work)) return;
-    const { stream } = first.work;
-    const at = this.queue.findIndex(({ job }) => job.stream !== stream);
-    if (at !== -1) this.pumpFrame(this.queue.splice(at, 1)[0]!.job);
-  }
-
-  private pumpFrame(job: Job): void {
-    const id = this.nextId++;
-    this.running.push({ work: job, since: performance.now() });
+  private begin(job: Job, lane: Lane): void {
     const command = job.dispatch();
-    this.post({ t: 'frame', id, stream: job.stream, ...command }, [
-      command.picture,
-      command.out,
-      ...(command.source ? [command.source] : []),
-    ]);
+    const buffers = [command.picture, command.out, ...(command.source ? [command.source] : [])];
+    lane.run({ t: 'frame', id: this.nextId++, stream: job.stream, ...command }, buffers, (result) => {
+      // First, since a job that is dispatched counts on the results before it.
+      job.done(result as FrameDone);
+      this.pump();
+    });
   }
 
-  private pumpStep(): void {
+  private beginStep(): void {
     const step = this.steps.shift();
     if (!step) return;
-    const id = this.nextId++;
-    this.running.push({ work: step, since: performance.now() });
-    this.post({ t: 'file', id, order: step.order }, step.transfer);
-  }
-
-  private finishStep(answer: FileAnswer): void {
-    const { work } = this.running.shift()!;
-    (work as FileStep).answered(answer);
-    this.pump();
-  }
-
-  private finish(result: FrameDone): void {
-    const { work, since } = this.running.shift()!;
-    const ended = performance.now();
-    this.recent.push({ ended, took: ended - Math.max(since, this.lastEnded) });
-    this.lastEnded = ended;
-    const [next] = this.running;
-    if (next) next.since = ended;
-    if (this.recent.length > 2 * LOAD_WINDOW) this.recent.splice(0, LOAD_WINDOW);
-    // First, since a job that is dispatched counts on the results before it.
-    (work as Job).done(result);
-    this.pump();
-  }
-
-  private post(command: InferenceCommand, transfer: ArrayBuffer[] = []): void {
-    this.worker.postMessage(command, transfer);
+    this.fileLane.run({ t: 'file', id: this.nextId++, order: step.order }, step.transfer, (answer) => {
+      step.answered(answer as FileAnswer);
+      this.pump();
+    });
   }
 }

@@ -125,7 +125,7 @@ export class Pipeline implements Chooser {
   }
 
   share(model: string): number {
-    return this.flow.share(model);
+    return this.flow.share(model) / this.host.facts.lanes;
   }
 
   tooHeavy(model: string): boolean {
@@ -137,7 +137,7 @@ export class Pipeline implements Chooser {
   }
 
   shareOf(choice: Choice): number {
-    return this.flow.share(choice.model, this.lines(choice));
+    return this.flow.share(choice.model, this.lines(choice)) / this.host.facts.lanes;
   }
 
   moved(from: string, why: string): void {
@@ -248,14 +248,14 @@ export class Pipeline implements Chooser {
   }
 
   choose(): Choice {
-    const { provider } = this.host.facts;
+    const { provider, lanes } = this.host.facts;
     const speeds = this.host.cost.lasting;
     const { model, height } = this.settings;
     const speed = speeds[model];
     // Only what may run decides how large a picture can be.
     const usable = model === 'auto' ? speeds : speed ? { [model]: speed } : {};
     const fixed = height === 'auto' ? undefined : this.lines({ height });
-    const auto = chooseRestoration(usable, provider, this.fps, this.host.wanting(), fixed);
+    const auto = chooseRestoration({ speeds: usable, provider, lanes }, this.fps, this.host.wanting(), fixed);
     const lines = height === 'auto' ? auto.height : height;
     if (model === 'auto') return { ...auto, height: lines };
     if (model === 'none') return { model, height: lines, reason: 'restoration is switched off' };

@@ -114,10 +114,10 @@ const rechoice = new Rechoice(host.admission, options.rechooseAfter);
 
 /** Goes on with what was found: mostly what was known before. */
 function learn({ facts, encoder }: Found): void {
-  const { provider, speeds } = host.facts;
+  const { provider, speeds, lanes } = host.facts;
   Object.assign(host, { facts, encoder });
   if (encoder) for (const pipeline of pipelines.values()) pipeline.encodeOn(encoder);
-  if (facts.provider === provider && isDeepStrictEqual(facts.speeds, speeds)) return;
+  if (isDeepStrictEqual([facts.provider, facts.lanes, facts.speeds], [provider, lanes, speeds])) return;
   host.cost.restart(facts.speeds);
   for (const pipeline of pipelines.values()) pipeline.rechoose();
 }

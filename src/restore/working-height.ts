@@ -1,7 +1,6 @@
-import type { ModelSpeed } from '../contracts/restorer.ts';
+import type { Accelerator } from '../contracts/restorer.ts';
 import { ROOM } from './admission.ts';
 import { estimate } from './estimate.ts';
-import type { Provider } from './graph.ts';
 
 /** Heights a picture is restored at when the host may choose, largest first. */
 export const HEIGHTS = [1080, 720, 540, 480, 360] as const;
@@ -10,7 +9,7 @@ export const HEIGHTS = [1080, 720, 540, 480, 360] as const;
 export const ASSUMED_FPS = 25;
 
 /** Share of a frame's time inference may take: on a CPU the decoder and the encoder need the same cores. */
-const SHARE: Record<Provider, number> = { cpu: 0.6, webgpu: 0.85, cuda: 0.85, tensorrt: 0.85 };
+const SHARE: Record<Accelerator['provider'], number> = { cpu: 0.6, webgpu: 0.85, cuda: 0.85, tensorrt: 0.85 };
 
 export interface Choice {
   model: string;
@@ -19,13 +18,12 @@ export interface Choice {
 }
 
 /**
- * The model and height that a host holds at a frame rate, shared among `streams` restored streams: the largest
+ * The model and height that an accelerator holds at a frame rate, shared among `streams` restored streams: the largest
  * height any model holds, and on it the slowest model that still does, since more work is what quality costs here.
  * @param fixed lines of the restored picture where they are not to be chosen
  */
 export function chooseRestoration(
-  speeds: Record<string, ModelSpeed>,
-  provider: Provider,
+  { speeds, provider, lanes }: Pick<Accelerator, 'speeds' | 'provider' | 'lanes'>,
   fps: number,
   streams: number,
   fixed?: number,
@@ -36,7 +34,7 @@ export function chooseRestoration(
   if (!lightest) return { model: 'none', height: heights[0]!, reason: 'no usable model is installed' };
   // What is chosen for several has to be what is let in.
   const share = streams > 1 ? Math.min(SHARE[provider], ROOM) : SHARE[provider];
-  const budget = (share * 1000) / fps / Math.max(1, streams);
+  const budget = (share * 1000) / fps / Math.max(1, streams / lanes);
   const among = streams > 1 ? ` with ${streams} streams` : '';
   for (const height of heights) {
     for (const [model, speed] of models) {

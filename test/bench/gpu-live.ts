@@ -19,6 +19,7 @@ interface LiveOptions extends PartOptions {
   /** Numbers of streams. */
   streams: number[];
   model: string;
+  decode: string;
 }
 
 const ROOT = resolve(import.meta.dirname, '../..');
@@ -122,7 +123,7 @@ async function attempt(
   count: number,
   clip: string,
   last: boolean,
-  { models, model, row }: LiveOptions,
+  { models, model, decode, row }: LiveOptions,
 ): Promise<void> {
   const directory = await mkdtemp(join(tmpdir(), 'clearway-live-'));
   const [http, rtmp] = [await freePort(), await freePort()];
@@ -134,7 +135,7 @@ async function attempt(
       `log: { level: warn }`,
       `http: { port: ${http} }`,
       `rtmp: { port: ${rtmp} }`,
-      `restorer: { provider: ${provider}, models: ${resolve(models)}, devices: [0] }`,
+      `restorer: { provider: ${provider}, models: ${resolve(models)}, devices: [0], decode: ${decode} }`,
       `defaults: { model: ${model}, height: 1080 }`,
       'streams:',
       ...names.map((name) => `  ${name}: { source: push, key: benchbench${name} }`),
@@ -208,7 +209,7 @@ async function printHistogram(http: number): Promise<void> {
 /** Real RTMP pushes of 1080p at 25 fps through the whole gateway: decode, restore, smooth, encode. */
 export async function livePart(provider: Provider, options: LiveOptions): Promise<void> {
   console.log(
-    `\n## Live: 1080p, 25 fps over RTMP, ${options.model} with smoothing on ${provider}, through decode and x264\n`,
+    `\n## Live: 1080p, 25 fps over RTMP, ${options.model} with smoothing on ${provider}, through decode (${options.decode}) and x264\n`,
   );
   const directory = await mkdtemp(join(tmpdir(), 'clearway-clip-'));
   try {

@@ -120,23 +120,35 @@ class Load {
 
 interface Opened {
   inference: Inference;
+  lanes: number;
   /** Frames a model looks ahead. */
   futures: Map<string, number>;
 }
 
-async function open(provider: Provider, models: string, device = 0): Promise<Opened> {
-  const inference = new Inference({ models, provider, only: provider, threads: 8, device }, (error) => {
+async function open(
+  provider: Provider,
+  models: string,
+  { device = 0, lanes }: { device?: number; lanes?: number | undefined } = {},
+): Promise<Opened> {
+  const options = { models, provider, only: provider, threads: 8, device, ...(lanes && { lanes }) };
+  const inference = new Inference(options, (error) => {
     throw error;
   });
   const accelerator = await inference.ready;
   if (Object.keys(accelerator.speeds).length === 0)
     throw new Error(`${provider} does not work here: ${accelerator.providers[0]?.detail}`);
-  return { inference, futures: new Map(accelerator.models.map(({ name, window }) => [name, window.future])) };
+  const { lanes: opened } = accelerator;
+  return {
+    inference,
+    lanes: opened,
+    futures: new Map(accelerator.models.map(({ name, window }) => [name, window.future])),
+  };
 }
 
 /** The most streams held: doubled until they are not, then halved in between. */
-async function mostHeld(load: Load, seconds: number): Promise<number> {
-  await load.run(1, 1);
+async function mostHeld(load: Load, lanes: number, seconds: number): Promise<number> {
+  // Every lane opens the model for this size.
+  await load.run(lanes, 1);
   let good = 0;
   let bad = MOST + 1;
   for (
@@ -154,34 +166,39 @@ async function mostHeld(load: Load, seconds: number): Promise<number> {
 export async function streamsPart(
   providers: Provider[],
   names: string[],
+  lanes: (number | undefined)[],
   options: PartOptions,
 ): Promise<void> {
   console.log(
     `\n## 25 fps streams held on one accelerator (p95 arrival to picture under ${HELD} ms, nothing dropped)\n`,
   );
-  options.table('model', 'size', 'provider', 'streams', 'frames a second', 'p95 ms');
+  options.table('model', 'size', 'provider', 'lanes', 'streams', 'frames a second', 'p95 ms');
   for (const provider of providers) {
     if (provider === 'cpu') continue;
-    const opened = await open(provider, options.models);
-    for (const model of names) {
-      for (const height of options.sizes) {
-        const width = options.widthOf(height);
-        const load = new Load(opened, model, width, height);
-        const streams = await mostHeld(load, options.seconds);
-        const restored = streams > 0 ? await load.run(streams, options.seconds) : 0;
-        const p95 = quantile(load.latencies, 0.95);
-        options.row([
-          model,
-          `${width}x${height}`,
-          provider,
-          streams,
-          Math.round(restored / options.seconds),
-          p95.toFixed(0),
-        ]);
+    for (const count of lanes) {
+      const opened = await open(provider, options.models, { lanes: count });
+      for (const model of names) {
+        for (const height of options.sizes) await streamsRow(opened, provider, model, height, options);
       }
+      await opened.inference.close();
     }
-    await opened.inference.close();
   }
+}
+
+async function streamsRow(
+  opened: Opened,
+  provider: Provider,
+  model: string,
+  height: number,
+  { widthOf, seconds, row }: PartOptions,
+): Promise<void> {
+  const width = widthOf(height);
+  const load = new Load(opened, model, width, height);
+  const streams = await mostHeld(load, opened.lanes, seconds);
+  const restored = streams > 0 ? await load.run(streams, seconds) : 0;
+  const p95 = quantile(load.latencies, 0.95);
+  const figures = [streams, Math.round(restored / seconds), p95.toFixed(0)];
+  row([model, `${width}x${height}`, provider, opened.lanes, ...figures]);
 }
 
 /** Frames a second of a saturated accelerator, in a thread of its own as a restorer process would have it. */
@@ -217,7 +234,7 @@ export async function gpusPart(provider: Provider, names: string[], options: Par
 
 if (!isMainThread && workerData?.seconds) {
   const { provider, models, device, model, width, height, seconds } = workerData;
-  const load = new Load(await open(provider, models, device), model, width, height);
+  const load = new Load(await open(provider, models, { device }), model, width, height);
   await load.run(4, 1, 1000);
   parentPort!.postMessage(await load.run(4, seconds, 1000));
 }

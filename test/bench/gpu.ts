@@ -8,9 +8,11 @@
  *   --sizes A,B      lines of 16:9 pictures (360,720,1080)
  *   --frames N       timed, of one stream (200)
  *   --seconds N      of each attempt to hold streams (4)
+ *   --lanes A,B      inference threads of that part (as many as run live)
  *   --soak N         frames of the memory part (20000)
  *   --cycles N       sessions it creates and releases (200)
  *   --streams A,B    numbers of live streams (16,12,8,1)
+ *   --decode HOW     of theirs: software, auto (software)
  *   --limit FILE     what gpu_limit.py printed on this machine: the same networks in PyTorch
  */
 import { execFileSync } from 'node:child_process';
@@ -36,9 +38,11 @@ const { values } = parseArgs({
     sizes: { type: 'string', default: '360,720,1080' },
     frames: { type: 'string', default: '200' },
     seconds: { type: 'string', default: '4' },
+    lanes: { type: 'string' },
     soak: { type: 'string', default: '20000' },
     cycles: { type: 'string', default: '200' },
     streams: { type: 'string', default: '16,12,8,1' },
+    decode: { type: 'string', default: 'software' },
     limit: { type: 'string' },
   },
 });
@@ -342,9 +346,15 @@ console.log(
 if (wants('frames')) await framesPart(providers, models);
 const options = { models: values.models, seconds: Number(values.seconds), sizes: SIZES, widthOf, table, row };
 const names = models.map(({ manifest }) => manifest.name);
-if (wants('streams')) await streamsPart(providers, names, options);
+const lanes = values.lanes?.split(',').map(Number) ?? [undefined];
+if (wants('streams')) await streamsPart(providers, names, lanes, options);
 const best = providers[0]!;
 if (wants('memory')) for (const files of models) await memoryPart(best, files);
 if (wants('live'))
-  await livePart(best, { ...options, streams: values.streams.split(',').map(Number), model: names.at(-1)! });
+  await livePart(best, {
+    ...options,
+    streams: values.streams.split(',').map(Number),
+    model: values.model === 'none' ? 'none' : names.at(-1)!,
+    decode: values.decode,
+  });
 if (wants('gpus')) await gpusPart(best, names, options);

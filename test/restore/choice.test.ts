@@ -6,7 +6,8 @@ const LITE = { fixed: 0.5, perMegapixel: 45 };
 const BASE = { fixed: 2, perMegapixel: 400 };
 
 test('the largest height that fits the frame interval is chosen, and the reason says why', () => {
-  const at = (fps: number, streams = 1) => chooseRestoration({ lite: LITE }, 'cpu', fps, streams);
+  const at = (fps: number, streams = 1) =>
+    chooseRestoration({ speeds: { lite: LITE }, provider: 'cpu', lanes: 1 }, fps, streams);
   assert.equal(at(25).height, 540);
   assert.equal(at(10).height, 720);
   assert.equal(at(50).height, 360);
@@ -14,8 +15,16 @@ test('the largest height that fits the frame interval is chosen, and the reason 
   assert.match(at(25).reason, /lite takes 23\.8 ms a 960x540 frame on cpu; 24 ms are free at 25 fps/);
 });
 
+test('streams share what lanes do at the same time; one stream has one of them', () => {
+  const at = (streams: number) =>
+    chooseRestoration({ speeds: { lite: LITE }, provider: 'cuda', lanes: 2 }, 25, streams).height;
+  assert.equal(at(1), 540);
+  assert.equal(at(2), 540);
+  assert.equal(at(4), 360);
+});
+
 test('a host too slow for the smallest height says so', () => {
-  const choice = chooseRestoration({ base: BASE }, 'cpu', 25, 1);
+  const choice = chooseRestoration({ speeds: { base: BASE }, provider: 'cpu', lanes: 1 }, 25, 1);
   assert.deepEqual([choice.model, choice.height], ['base', 360]);
   assert.match(choice.reason, /some frames will pass through/);
 });
@@ -23,13 +32,18 @@ test('a host too slow for the smallest height says so', () => {
 test('among the models that hold a height the heaviest is taken', () => {
   const fast = { fixed: 0.2, perMegapixel: 2 };
   assert.equal(
-    chooseRestoration({ lite: { fixed: 0.1, perMegapixel: 1 }, base: fast }, 'cuda', 25, 1).model,
+    chooseRestoration(
+      { speeds: { lite: { fixed: 0.1, perMegapixel: 1 }, base: fast }, provider: 'cuda', lanes: 1 },
+      25,
+      1,
+    ).model,
     'base',
   );
 });
 
 test('a height that is fixed is what the model is chosen for', () => {
-  const at = (height?: number) => chooseRestoration({ lite: LITE, base: BASE }, 'cpu', 5, 1, height);
+  const at = (height?: number) =>
+    chooseRestoration({ speeds: { lite: LITE, base: BASE }, provider: 'cpu', lanes: 1 }, 5, 1, height);
   assert.deepEqual([at(240).model, at(240).height], ['base', 240]);
   assert.deepEqual([at(1080).model, at(1080).height], ['lite', 1080]);
   assert.match(at(1080).reason, /lite takes 93\.8 ms a 1920x1080 frame on cpu; 120 ms are free/);
@@ -39,5 +53,5 @@ test('a height that is fixed is what the model is chosen for', () => {
 });
 
 test('with no model at all frames pass through', () => {
-  assert.equal(chooseRestoration({}, 'cpu', 25, 1).model, 'none');
+  assert.equal(chooseRestoration({ speeds: {}, provider: 'cpu', lanes: 1 }, 25, 1).model, 'none');
 });

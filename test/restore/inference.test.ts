@@ -125,3 +125,49 @@ test('a step of work on a file runs only when no frame waits, and is dropped wit
   assert.deepEqual(log, ['first', 'second', 'third', 'step']);
   await inference.close();
 });
+
+test('streams of two lanes run at the same time, each with its own windows; a new one comes where the fewest are', async () => {
+  const inference = new Inference(
+    { models: join(import.meta.dirname, '../fixtures/models'), provider: 'cpu', threads: 1, lanes: 2 },
+    (error) => assert.fail(error),
+  );
+  assert.equal((await inference.ready).lanes, 2);
+  const running = new Set<string>();
+  /** Counts the frames of its scene: what the picture becomes says how many its window has seen. */
+  const frame = (stream: string, fresh = false) =>
+    new Promise<number>((resolve) => {
+      inference.submit({
+        stream,
+        deadline: performance.timeOrigin + performance.now() + 60_000,
+        dispatch() {
+          running.add(stream);
+          return {
+            model: 'count',
+            picture: new Uint8Array(BYTES).fill(50).buffer,
+            out: new ArrayBuffer(BYTES),
+            source: undefined,
+            request: { width: WIDTH, height: HEIGHT, strength: 1, smoothing: 0, restore: true, fresh },
+          };
+        },
+        done({ out }) {
+          running.delete(stream);
+          resolve(new Uint8Array(out)[0]! - 50);
+        },
+        cancelled: () => assert.fail('nothing was withdrawn'),
+      });
+    });
+  const [a, b] = [frame('a', true), frame('b', true)];
+  assert.deepEqual([...running], ['a', 'b']);
+  const [a1, c] = [frame('a'), frame('c', true)];
+  assert.deepEqual([...running], ['a', 'b'], 'each lane does one run at a time');
+  assert.deepEqual(await Promise.all([a, b, a1, c]), [0, 0, 1, 0]);
+  // Frames of a and c are in one lane, b's are in the other.
+  const [c1, a2, b1] = [frame('c'), frame('a'), frame('b')];
+  assert.deepEqual([...running], ['c', 'b']);
+  assert.deepEqual(await Promise.all([c1, a2, b1]), [1, 2, 1]);
+  inference.forget('b');
+  const [a3, d] = [frame('a'), frame('d', true)];
+  assert.deepEqual([...running], ['a', 'd']);
+  assert.deepEqual(await Promise.all([a3, d]), [3, 0]);
+  await inference.close();
+});

@@ -66,7 +66,8 @@ class Host {
     const { cost, provider } = this;
     const shareOf = (model: string, lines: number) =>
       ((cost.expected(model, width(lines), lines) ?? 0) * FPS) / 1000;
-    const choose = () => chooseRestoration(cost.lasting, provider, FPS, this.cameras.length);
+    const choose = () =>
+      chooseRestoration({ speeds: cost.lasting, provider, lanes: 1 }, FPS, this.cameras.length);
     const camera: Camera = {
       name,
       watched,

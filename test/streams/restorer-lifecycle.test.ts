@@ -19,7 +19,7 @@ const OPTIONS: RestorerOptions = {
   log: { level: 'silent', format: 'json' },
 };
 
-const KNOWN: Omit<RestorerFacts, 'speeds'> = { provider: 'cpu', models: [], providers: [] };
+const KNOWN: Omit<RestorerFacts, 'speeds'> = { provider: 'cpu', models: [], lanes: 1, providers: [] };
 
 /** A models directory whose one network is opened once `open` is called: a pipe stands in its place. */
 async function pipedModel(

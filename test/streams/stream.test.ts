@@ -20,7 +20,7 @@ class Rig {
     this.stream = new Stream('cam', this.config(config), {
       restorer: {
         send: (command) => this.commands.push(command),
-        ready: { provider: 'cpu', models: [], speeds: {}, providers: [] },
+        ready: { provider: 'cpu', models: [], speeds: {}, lanes: 1, providers: [] },
       },
       logger,
       open: async () => ({ url: 'rtsp://127.0.0.1/cam' }),

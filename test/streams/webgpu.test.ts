@@ -35,6 +35,7 @@ test('a restorer process restores a stream on WebGPU', { skip }, async (t) => {
     provider: 'webgpu',
     models: [],
     speeds: { blend: { fixed: 1, perMegapixel: 1 } },
+    lanes: 1,
     providers: [],
   };
   const restorer = new RestorerClient({ ...OPTIONS, known }, silentLogger);
