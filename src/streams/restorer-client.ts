@@ -1,5 +1,6 @@
 import { type ChildProcess, fork } from 'node:child_process';
 import { EventEmitter } from 'node:events';
+import { availableParallelism } from 'node:os';
 import { fileURLToPath } from 'node:url';
 import type { FileCommand, FileEvent } from '../contracts/file.ts';
 import type {
@@ -24,6 +25,9 @@ const SILENT_AT_START = 120_000;
 const STOP_GRACE = 3000;
 /** Where Node keeps what it compiled for the next restorer, unless the environment names another place. */
 const COMPILE_CACHE = fileURLToPath(new URL('../../node_modules/.cache/clearway', import.meta.url));
+
+/** Pictures encoded at the same time: each waits in a thread of libuv's pool, of which there are four otherwise. */
+const POOL = String(Math.max(4, availableParallelism()));
 
 interface RestorerEvents {
   event: [event: Exclude<RestorerEvent, { t: 'trying' | 'opened' | 'ready' | 'alive' }>];
@@ -90,7 +94,7 @@ export class RestorerClient extends EventEmitter<RestorerEvents> {
       {
         serialization: 'advanced',
         execArgv: [],
-        env: { NODE_COMPILE_CACHE: COMPILE_CACHE, ...process.env },
+        env: { NODE_COMPILE_CACHE: COMPILE_CACHE, UV_THREADPOOL_SIZE: POOL, ...process.env },
       },
     );
     this.child = child;
