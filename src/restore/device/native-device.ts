@@ -242,6 +242,8 @@ class NativeExecutor implements Executor {
     const options = api.make('createSessionOptions');
     try {
       api.do('setSessionLogSeverityLevel', options, 4);
+      // The device computes; otherwise every size of every model keeps a thread for every core.
+      api.do('setIntraOpNumThreads', options, 1);
       for (const [name, size] of Object.entries(sizes))
         api.do('addFreeDimensionOverrideByName', options, name, size);
       append(options);

@@ -17,6 +17,7 @@ const FUNCTIONS = {
   createSessionFromArray: [8, 'status', ['void *', 'void *', 'size_t', 'void *', 'out']],
   createSessionOptions: [10, 'status', ['out']],
   setSessionLogSeverityLevel: [22, 'status', ['void *', 'int']],
+  setIntraOpNumThreads: [24, 'status', ['void *', 'int']],
   sessionGetInputCount: [30, 'status', ['void *', 'outSize']],
   sessionGetOutputCount: [31, 'status', ['void *', 'outSize']],
   sessionGetInputTypeInfo: [33, 'status', ['void *', 'size_t', 'out']],
