@@ -103,7 +103,11 @@ async function fromFolder(folder: string, into: string, say: Say): Promise<numbe
     if (name.endsWith('.whl')) installed += await fromWheel(path, into, say);
     if (!isWanted(name)) continue;
     const real = await realpath(path);
-    if (real === (await realpath(join(into, name)).catch(() => undefined))) continue;
+    if (real === (await realpath(join(into, name)).catch(() => undefined))) {
+      say(`${name} is from ${folder} already`);
+      installed++;
+      continue;
+    }
     // The provider looks beside itself, CUDA's may stay where their owner updates them.
     if (PROVIDERS.includes(name)) await replace(join(into, name), (target) => copyFile(real, target));
     else await replace(join(into, name), (target) => symlink(real, target));

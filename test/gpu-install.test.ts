@@ -51,6 +51,8 @@ test("CUDA's libraries in a folder are linked to, not copied", async (t) => {
   await writeFile(join(cuda, 'libcudart.so.13'), 'cudart');
   await install([folder, join(root, 'cuda')], into);
   assert.ok((await lstat(join(into, 'libcudart.so.13'))).isSymbolicLink());
+  const again = await install([folder, join(root, 'cuda')], into);
+  assert.match(again, /libcudart\.so\.13 is from .* already.*the CUDA provider of ONNX Runtime .* is in/s);
 });
 
 test('a provider of another version, a file that is no wheel, a folder without libraries: each is named', async (t) => {
