@@ -106,12 +106,21 @@ function ffmpeg(path: string, args: string[], input?: Buffer): Promise<{ stdout:
 
 /** What ffmpeg gave as its reason. */
 function problemOf(error: unknown): string {
-  const { stderr = '', killed } = error as { stderr?: Buffer | string; killed?: boolean };
+  const {
+    stderr = '',
+    killed,
+    signal,
+  } = error as {
+    stderr?: Buffer | string;
+    killed?: boolean;
+    signal?: string;
+  };
   if (killed) return `gave no answer in ${WITHIN / 1000} s`;
   const lines = String(stderr)
     .split('\n')
     .map((line) => line.replace(/^(\[[^\]]*\] )+/, '').trim());
-  return lines.find(isProblem) ?? errorInfo(error).message.split('\n')[0]!;
+  const said = lines.find(isProblem) ?? (signal ? `ffmpeg died of ${signal}` : lines.findLast(Boolean));
+  return said ?? errorInfo(error).message.split('\n')[0]!;
 }
 
 function isProblem(line: string): boolean {

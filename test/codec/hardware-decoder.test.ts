@@ -15,7 +15,7 @@ import { isRunning } from '../support/processes.ts';
 import { FIXTURE_MODELS } from '../support/restoring.ts';
 
 /** How an ffmpeg with a GPU answers `-hwaccel cuda`, by what is written in a file. */
-type State = 'works' | 'software' | 'refuses' | 'garbles' | 'hangs';
+type State = 'works' | 'software' | 'refuses' | 'garbles' | 'crashes' | 'hangs';
 
 const directory = await temporaryDirectory();
 after(() => directory[Symbol.asyncDispose]());
@@ -30,6 +30,7 @@ state=$(cat '${directory.path}/state')
 [[ " $* " == *' -hwaccels '* ]] && { echo 'Hardware acceleration methods:'; echo cuda; exit; }
 [[ " $* " == *' -hwaccel cuda '* ]] || exec '${real}' "$@"
 [ $state = refuses ] && { echo '[AVHWDeviceContext @ 0x1] [error] Device creation failed: -12.' >&2; exit 1; }
+[ $state = crashes ] && { echo '[debug] Opening an input file' >&2; kill -SEGV $$; }
 [ $state = hangs ] && { echo $$ > '${directory.path}/pid'; exec sleep infinity; }
 args=()
 for arg; do
@@ -47,6 +48,7 @@ const TRIALS: [State, boolean, RegExp][] = [
   ['software', false, /in software all the same/],
   ['refuses', false, /Device creation failed/],
   ['garbles', false, /another picture/],
+  ['crashes', false, /^ffmpeg died of SIGSEGV$/],
 ];
 for (const [state, works, detail] of TRIALS) {
   test(`the trial of a hardware decoder: ${state} ${works ? 'is taken' : 'is refused, and named'}`, async () => {
