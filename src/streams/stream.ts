@@ -149,17 +149,13 @@ export class Stream implements PublishedStream {
     if (this.state === 'disabled') return;
     clearTimeout(this.timer);
     if (this.wanted) void this.connect('the restorer is ready');
-    else this.enter('idle', 'nobody is watching');
+    else this.rest();
   }
 
   /** Its restorer let it go and another takes it over: the picture goes on there, if somebody wants it. */
   restorerChanged(cause: string): void {
     if (this.state !== 'connecting' && this.state !== 'live' && this.state !== 'degraded') return;
-    if (!this.wanted) {
-      this.disconnect();
-      this.enter('idle', 'nobody is watching');
-      return;
-    }
+    if (!this.wanted) return void this.rest();
     this.told = undefined;
     this.endSession();
     void this.connect(cause);
@@ -293,6 +289,12 @@ export class Stream implements PublishedStream {
     this.tellDemand();
   }
 
+  /** Nobody watches: takes no place in the restorer until somebody does. */
+  private rest(): void {
+    this.disconnect();
+    this.enter('idle', 'nobody is watching');
+  }
+
   private disconnect(): void {
     this.endSession();
     this.told = undefined;
@@ -317,7 +319,7 @@ export class Stream implements PublishedStream {
     this.enter('backoff', error.message, error);
     this.timer = setTimeout(() => {
       if (this.wanted) void this.connect('trying again');
-      else this.enter('idle', 'nobody is watching');
+      else this.rest();
     }, wait);
   }
 
@@ -353,11 +355,7 @@ export class Stream implements PublishedStream {
     } else if (this.state === 'live' || this.state === 'degraded' || this.state === 'connecting') {
       clearTimeout(this.timer);
       this.lingering = true;
-      this.timer = setTimeout(() => {
-        this.lingering = false;
-        this.disconnect();
-        this.enter('idle', 'nobody is watching');
-      }, LINGER);
+      this.timer = setTimeout(() => this.rest(), LINGER);
     }
   }
 

@@ -94,6 +94,21 @@ test('an on-demand stream that nobody watches any more is let go when its restor
   assert.equal(rig.of('stop').length, 1, 'the other has no place taken for it');
 });
 
+test('an on-demand stream whose camera and viewers are gone takes no place in the restorer', async (t) => {
+  using rig = new Rig({ onDemand: true });
+  rig.stream.wake('configured');
+  const viewer = rig.stream.subscribe(SINK);
+  await rig.settle();
+  rig.live();
+  t.mock.timers.enable({ apis: ['setTimeout'] });
+  rig.ended();
+  viewer.close();
+  assert.equal(rig.stream.status.state, 'backoff');
+  t.mock.timers.tick(60_000);
+  assert.equal(rig.stream.status.state, 'idle');
+  assert.equal(rig.of('stop').length, 1);
+});
+
 test('what an earlier stream of the same name still sends is not taken for this one', async () => {
   using first = new Rig();
   first.stream.wake('configured');
