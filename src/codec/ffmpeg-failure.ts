@@ -10,7 +10,7 @@ interface Rule {
   schemes?: RegExp;
   code: ErrorCode;
   retryable: boolean;
-  /** What is the matter and what to do; follows the source's URL. */
+  /** What is the matter and what to do; follows the source's URL. SAID is the pattern's group of that name. */
   says: string;
 }
 
@@ -99,10 +99,10 @@ const RULES: Rule[] = [
     says: 'does not send video that can be read: check that the URL is of a video stream',
   },
   {
-    pattern: /Server returned [45]\d\d|HTTP error [45]\d\d|method \w+ failed: [45]\d\d/i,
+    pattern: /(?:Server returned|HTTP error|method \w+ failed:) (?<said>[45]\d\d(?: [a-z][a-z ]{0,40})?)/i,
     code: 'CLEARWAY_SOURCE_UNREACHABLE',
     retryable: true,
-    says: 'answered with an error: look at the camera',
+    says: 'answered with an error (SAID): look at the camera',
   },
   {
     // All that ffmpeg 9 says of a web page.
@@ -146,7 +146,8 @@ export function classifyFailure(
       ({ pattern, schemes }) => pattern.test(text) && (!schemes || schemes.test(scheme)),
     );
     if (rule) {
-      return new ClearwayError(rule.code, `${where} ${rule.says}`, {
+      const said = rule.pattern.exec(text)?.groups?.said?.trim() ?? '';
+      return new ClearwayError(rule.code, `${where} ${rule.says.replace('SAID', said)}`, {
         retryable: rule.retryable,
         cause: details,
       });

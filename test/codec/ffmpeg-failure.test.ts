@@ -43,6 +43,21 @@ test('an unknown path', async () => {
   assert.equal((await failure(http.url)).code, 'CLEARWAY_SOURCE_NOT_FOUND');
 });
 
+test('a camera or server that answers with an error: which one is said', async () => {
+  await using camera = await startRtspCamera({
+    launch: '( filesrc location=/nothing ! h264parse ! rtph264pay name=pay0 )',
+  });
+  await using http = await startHttpCamera((_request, response) => response.writeHead(500).end());
+  for (const [url, said] of [
+    [camera.url, /answered with an error \(503 Service Unavailable\): look at the camera$/],
+    [http.url, /answered with an error \(500 Internal Server Error\): look at the camera$/],
+  ] as const) {
+    const { code, decoded } = await failure(url);
+    assert.equal(code, 'CLEARWAY_SOURCE_UNREACHABLE');
+    assert.match(decoded.error!.message, said);
+  }
+});
+
 test('an unknown host and a closed port', async () => {
   assert.equal((await failure('rtsp://camera.invalid/live')).code, 'CLEARWAY_SOURCE_UNREACHABLE');
   const port = await freePort();
