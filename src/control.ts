@@ -65,9 +65,13 @@ export function createControl(parts: ControlParts): Control {
     },
     async create(name, input) {
       if (streams.get(name) || adding.has(name)) {
-        throw new ClearwayError('CLEARWAY_STREAM_EXISTS', `Stream ${name} exists; PATCH changes it.`, {
-          status: 409,
-        });
+        throw new ClearwayError(
+          'CLEARWAY_STREAM_EXISTS',
+          `There is a stream ${name} already: choose another name, or change that one (PATCH).`,
+          {
+            status: 409,
+          },
+        );
       }
       adding.add(name);
       try {

@@ -37,7 +37,7 @@ export const GATEWAY_PATHS: Paths = {
       tag: 'streams',
       summary: 'Change settings of a stream',
       description:
-        'Written to the configuration file. model, strength and smoothing change without a break in the picture.',
+        'Written to the configuration file. model, height, strength and smoothing change without a break in the picture.',
       body: { [JSON_TYPE]: { schema: ref('StreamSettings') } },
       answers: { 200: json('Changed', ref('Stream')) },
     },
@@ -53,7 +53,12 @@ export const GATEWAY_PATHS: Paths = {
       summary: 'Stage timings of every frame of the last seconds',
       description:
         'In the Trace Event Format: save it and open it in ui.perfetto.dev or chrome://tracing. One slice a frame, and one a stage of it.',
-      query: { seconds: { type: 'integer', minimum: 1, maximum: TRACE_SECONDS, default: TRACE_SECONDS } },
+      query: {
+        seconds: {
+          ...{ type: 'integer', minimum: 1, maximum: TRACE_SECONDS, default: TRACE_SECONDS },
+          description: `how far back, up to ${TRACE_SECONDS}`,
+        },
+      },
       answers: {
         200: json('The trace', {
           type: 'object',
