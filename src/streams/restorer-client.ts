@@ -2,6 +2,7 @@ import { type ChildProcess, fork } from 'node:child_process';
 import { EventEmitter } from 'node:events';
 import { availableParallelism } from 'node:os';
 import { fileURLToPath } from 'node:url';
+import { errorInfo } from '../contracts/errors.ts';
 import type { FileCommand, FileEvent } from '../contracts/file.ts';
 import type {
   HardwareEncoderName,
@@ -88,15 +89,23 @@ export class RestorerClient extends EventEmitter<RestorerEvents> {
     this.startedAt = performance.now();
     this.streaming = this.silent = false;
     this.encoder = undefined;
-    const child = fork(
-      new URL('../restore/restorer-process.ts', import.meta.url),
-      [JSON.stringify({ ...this.options, ...this.learnt() })],
-      {
-        serialization: 'advanced',
-        execArgv: [],
-        env: { NODE_COMPILE_CACHE: COMPILE_CACHE, UV_THREADPOOL_SIZE: POOL, ...process.env },
-      },
-    );
+    let child: ChildProcess;
+    try {
+      child = fork(
+        new URL('../restore/restorer-process.ts', import.meta.url),
+        [JSON.stringify({ ...this.options, ...this.learnt() })],
+        {
+          serialization: 'advanced',
+          execArgv: [],
+          env: { NODE_COMPILE_CACHE: COMPILE_CACHE, UV_THREADPOOL_SIZE: POOL, ...process.env },
+        },
+      );
+    } catch (error) {
+      // Node throws some reasons (no memory) and tells others by an event.
+      this.child = undefined;
+      this.died(`cannot be started: ${errorInfo(error).message}`);
+      return;
+    }
     this.child = child;
     this.expectLife(SILENT_AT_START);
     child.on('message', (event: RestorerEvent | FileEvent) => this.receive(event));

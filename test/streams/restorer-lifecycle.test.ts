@@ -94,6 +94,17 @@ test('closed while it opens its models, it is not waited for', async () => {
   }
 });
 
+test('a restorer that the host cannot start now is tried again', async (t) => {
+  const restorer = new RestorerClient({ ...OPTIONS, models: 'm'.repeat(1 << 20) }, silentLogger);
+  t.after(() => restorer.close());
+  const down = once(restorer, 'down');
+  // Its arguments are too long for the system: Node throws that, as it does where there is no memory.
+  restorer.start();
+  assert.match((await down)[0], /^cannot be started: .*E2BIG/);
+  restorer.options.models = FIXTURE_MODELS;
+  await once(restorer, 'ready');
+});
+
 test('a restorer that is started again is told what the first one measured', async () => {
   const restorer = new RestorerClient(OPTIONS, silentLogger);
   restorer.start();
