@@ -14,6 +14,8 @@ import argparse
 import copy
 import math
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 
@@ -31,6 +33,16 @@ FREE = 10  # frames that only bring the state to where it is in a running stream
 PHASES = [(0.45, 5), (0.8, 8), (1.0, 12)]  # until this part of the run: frames with gradient
 
 
+@contextmanager
+def single() -> Iterator[None]:
+    """Convolutions in full single precision, whatever the rest of training uses."""
+    before, torch.backends.cudnn.allow_tf32 = torch.backends.cudnn.allow_tf32, False
+    try:
+        yield
+    finally:
+        torch.backends.cudnn.allow_tf32 = before
+
+
 class Unrolled(torch.nn.Module):
     """Runs the network over I420 sequences [n,t,3H/2,W] as a stream would, from no state; float out, 8-bit steps."""
 
@@ -43,7 +55,8 @@ class Unrolled(torch.nn.Module):
         """The first `free` frames only bring the state up, the last ones may be lookahead; neither is in the output."""
         n, t, rows, w = pictures.shape
         c = self.net.config
-        x = self.analysis(pictures.transpose(0, 1).reshape(t * n, 1, rows, w)).contiguous(memory_format=torch.channels_last)
+        with single():
+            x = self.analysis(pictures.transpose(0, 1).reshape(t * n, 1, rows, w)).contiguous(memory_format=torch.channels_last)
         state = x.new_zeros(n, c.state, *x.shape[2:]).contiguous(memory_format=torch.channels_last) if c.state else None
         x = [*[x[:n].clone() for _ in range(c.past)], *x.split(n)]  # the first frame stands for those before it
 
@@ -56,7 +69,8 @@ class Unrolled(torch.nn.Module):
         for i in range(free, t - c.future):
             change, state = self.step(x[i : i + c.window], state)
             changes.append(change)
-        restored = self.synthesis(torch.stack(changes, 1).flatten(0, 1)).unflatten(0, (n, len(changes)))
+        with single():
+            restored = self.synthesis(torch.stack(changes, 1).flatten(0, 1)).unflatten(0, (n, len(changes)))
         return pictures[:, free : t - c.future] + restored.reshape(n, len(changes), rows, w)
 
 
@@ -87,11 +101,11 @@ def loss_of(out: Tensor, degraded: Tensor, clean: Tensor) -> Tensor:
 class Trainer:
     """A network, its narrow copy that does the arithmetic, its average, and its optimizer."""
 
-    def __init__(self, net: Net, device: torch.device, rate: float, batches: Batches, eager: bool) -> None:
+    def __init__(self, net: Net, device: torch.device, rate: float, batches: Batches, eager: bool, dtype: torch.dtype = torch.bfloat16) -> None:
         self.device, self.batches, self.eager = device, batches, eager
         self.net = net.to(device)
         self.ema = copy.deepcopy(self.net).requires_grad_(False)
-        narrow = torch.bfloat16 if device.type == "cuda" else torch.float32
+        narrow = dtype if device.type == "cuda" else torch.float32
         self.narrow = copy.deepcopy(self.net).to(narrow).to(memory_format=torch.channels_last)
         self.run = Unrolled(self.narrow, compiled=not eager).to(device)
         self.parameters = list(self.net.parameters())
@@ -105,12 +119,16 @@ class Trainer:
     def _gradients(self, degraded: Tensor, clean: Tensor, loss: Tensor, free: int) -> None:
         with torch.no_grad():
             torch._foreach_copy_(list(self.narrow.parameters()), self.parameters)
-        of = slice(free, degraded.shape[1] - self.net.config.future)
-        value = loss_of(self.run(degraded, free), degraded[:, of], clean[:, of])
+        value = self.loss(degraded, clean, free)
         gradients = torch.autograd.grad(value, list(self.narrow.parameters()))
         with torch.no_grad():
             torch._foreach_copy_([p.grad for p in self.parameters], list(gradients))
             loss.copy_(value)
+
+    def loss(self, degraded: Tensor, clean: Tensor, free: int) -> Tensor:
+        """Of the frames past the first `free`."""
+        of = slice(free, degraded.shape[1] - self.net.config.future)
+        return loss_of(self.run(degraded, free), degraded[:, of], clean[:, of])
 
     def _record(self, shape: tuple[int, ...], free: int) -> tuple:
         """The work of one batch shape; on a GPU as a CUDA graph, since launching its thousands of kernels takes longer."""
@@ -178,9 +196,9 @@ class Validation:
             self.clips.append(seen)
 
     @torch.no_grad()
-    def __call__(self, net: Net) -> dict[str, float]:
-        """Mean and worst gain in dB (for clean, PSNR to itself), and how many clips of each condition flicker more."""
-        run = Unrolled(copy.deepcopy(net).to(torch.float16 if net.head.weight.is_cuda else torch.float32)).to(net.head.weight.device)
+    def __call__(self, net: Net, dtype: torch.dtype = torch.float16) -> dict[str, float]:
+        """Mean and worst gain in dB (for clean, PSNR to itself), mean flicker, and how many clips flicker more."""
+        run = Unrolled(copy.deepcopy(net).to(dtype if net.head.weight.is_cuda else torch.float32)).to(net.head.weight.device)
         of: dict[str, list[tuple[float, ...]]] = {}
         for seen in self.clips:
             clean = seen["clean"][:, :12]
@@ -196,12 +214,12 @@ class Validation:
                 out = run(degraded[:, : 12 + net.config.future]).round().clamp(0, 255)
                 degraded = degraded[:, :12]
                 gain = psnr(out) - (0 if condition == "clean" else psnr(degraded))
-                of.setdefault(condition, []).append((gain, float(flicker(out) > flicker(degraded))))
+                of.setdefault(condition, []).append((gain, float(flicker(out) > flicker(degraded)), flicker(out)))
         result = {}
         for condition, values in of.items():
-            gains, restless = zip(*values)
-            result |= {condition: sum(gains) / len(gains), f"{condition} worst": min(gains), f"{condition} restless": sum(restless)}
-        return {k: round(v, 2) for k, v in result.items() if k != "clean restless"}
+            gains, restless, unrest = zip(*values)
+            result |= {condition: sum(gains) / len(gains), f"{condition} worst": min(gains), f"{condition} restless": sum(restless), f"{condition} flicker": sum(unrest) / len(unrest)}
+        return {k: round(v, 3) for k, v in result.items() if k != "clean restless"}
 
 
 def save(path: Path, ema: Net, curve: list[dict]) -> None:
