@@ -77,6 +77,8 @@ async function openRestorer(options: RestoreOptions, root: string): Promise<Rest
       provider: options.provider ?? provider,
       threads: threads ?? availableParallelism(),
       device: devices === 'auto' ? 0 : devices[0]!,
+      // One file: its pictures come one after another.
+      lanes: 1,
       log: { level: 'silent', format: 'auto' },
     },
     silentLogger,
