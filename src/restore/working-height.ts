@@ -11,6 +11,9 @@ export const ASSUMED_FPS = 25;
 /** Share of a frame's time inference may take: on a CPU the decoder and the encoder need the same cores. */
 const SHARE: Record<Accelerator['provider'], number> = { cpu: 0.6, webgpu: 0.85, cuda: 0.85, tensorrt: 0.85 };
 
+/** What a further lane adds to an accelerator's frames a second: both share its arithmetic (test/bench/RESULTS-GPU.md). */
+const LANE_GAIN = 0.3;
+
 export interface Choice {
   model: string;
   height: number;
@@ -34,7 +37,8 @@ export function chooseRestoration(
   if (!lightest) return { model: 'none', height: heights[0]!, reason: 'no usable model is installed' };
   // What is chosen for several has to be what is let in.
   const share = streams > 1 ? Math.min(SHARE[provider], ROOM) : SHARE[provider];
-  const budget = (share * 1000) / fps / Math.max(1, streams / lanes);
+  const throughput = 1 + LANE_GAIN * (lanes - 1);
+  const budget = (share * 1000) / fps / Math.max(1, streams / throughput);
   const among = streams > 1 ? ` with ${streams} streams` : '';
   for (const height of heights) {
     for (const [model, speed] of models) {
