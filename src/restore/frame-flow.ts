@@ -158,7 +158,7 @@ export class FrameFlow {
   /** No network wanted, or none open yet: straight to the encoders. */
   private bypass(meta: FrameMeta, picture: ArrayBuffer): void {
     // What its windows hold is of no use any more, and others may have its place.
-    if (!this.fresh) this.parts.inference.forget(this.parts.stream);
+    this.parts.inference.forget(this.parts.stream);
     this.fresh = true;
     this.parts.ladder().observe(undefined);
     this.finish(meta, {
