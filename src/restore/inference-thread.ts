@@ -9,7 +9,7 @@ import { ModelHost } from './model-host.ts';
 import { candidates, openDevice } from './providers.ts';
 import { Restoration } from './restoration.ts';
 
-/** The thread that owns one accelerator: every graph, every stream's windows, one run at a time. */
+/** The thread of one lane: graphs of its own of every model, its streams' windows, one run at a time. */
 const port = parentPort!;
 const options = workerData as InferenceOptions;
 const streams = new Map<string, Restoration>();

@@ -4,7 +4,7 @@ import { now } from '../contracts/time.ts';
 import type { Provider } from './device/device.ts';
 import type { FileAnswer, FileOrder } from './file/protocol.ts';
 import type { InferenceCommand, InferenceEvent, InferenceOptions } from './inference-protocol.ts';
-import { Lane } from './lane.ts';
+import { Lane, type LaneEvents } from './lane.ts';
 
 type FrameCommand = Extract<InferenceCommand, { t: 'frame' }>;
 export type FrameDone = Extract<InferenceEvent, { t: 'done' }>;
@@ -55,15 +55,16 @@ export class Inference {
   private steps: FileStep[] = [];
   private nextId = 1;
 
-  /** @param onTrying told of each provider before it is opened: a driver may take the process down */
+  /** @param onTrying told of each provider before a lane opens it: a driver may take the process down */
   constructor(
     options: InferenceOptions,
     onFailure: (error: Error) => void,
     onTrying: (provider: Provider) => void = () => {},
   ) {
-    this.first = new Lane(options, { failed: onFailure, trying: onTrying });
+    const events = { failed: onFailure, trying: onTrying };
+    this.first = new Lane(options, events);
     this.lanes = [this.first];
-    this.ready = this.openAll(options, onFailure);
+    this.ready = this.openAll(options, events);
   }
 
   /** How long the longest run in progress has been going on, ms. */
@@ -128,12 +129,12 @@ export class Inference {
   }
 
   /** The other lanes open what the first found to work, and take over what it measured. */
-  private async openAll(options: InferenceOptions, failed: (error: Error) => void): Promise<Accelerator> {
+  private async openAll(options: InferenceOptions, events: LaneEvents): Promise<Accelerator> {
     const accelerator = await this.first.ready;
     const { provider, speeds } = accelerator;
     const count = options.lanes ?? (provider === 'cuda' || provider === 'tensorrt' ? LANES : 1);
     const same = { ...options, only: provider, known: accelerator };
-    const others = Array.from({ length: count - 1 }, () => new Lane(same, { failed, trying: () => {} }));
+    const others = Array.from({ length: count - 1 }, () => new Lane(same, events));
     for (const lane of others) {
       const { speeds: opened } = await lane.ready;
       // A GPU without the memory for another.
