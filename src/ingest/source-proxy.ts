@@ -46,6 +46,7 @@ export class SourceProxy {
   private readonly server: Server;
   private readonly sockets = new Set<net.Socket>();
   private opening: Promise<unknown> | undefined;
+  private closed = false;
 
   constructor(resolve: Resolver = systemResolver) {
     this.resolve = resolve;
@@ -62,6 +63,8 @@ export class SourceProxy {
    * for want of file descriptors say; the next call tries again.
    */
   async address(url: string): Promise<SourceAddress> {
+    // A stream may have looked its host up meanwhile: a port opened now would keep the gateway from ending.
+    if (this.closed) throw new Error('the source proxy is closed');
     if (!this.server.listening) await this.listen();
     const proxy = `http://127.0.0.1:${(this.server.address() as net.AddressInfo).port}`;
     const opens = plainUrl(url);
@@ -69,6 +72,7 @@ export class SourceProxy {
   }
 
   async close(): Promise<void> {
+    this.closed = true;
     await this.opening?.catch(() => {});
     if (!this.server.listening) return;
     const closed = once(this.server, 'close');

@@ -297,6 +297,14 @@ test('where no file was left for it to listen with, it tries again with the next
   assert.match(execFileSync('bash', limited, { encoding: 'utf8' }), /^EMFILE http:\/\/127\.0\.0\.1:\d+\n$/);
 });
 
+test('closed, it does not listen again for a stream that was still looking up its host', async (t) => {
+  const closed = new SourceProxy();
+  t.after(() => closed.close());
+  await closed.address('http://camera.test/');
+  await closed.close();
+  await assert.rejects(closed.address('http://camera.test/'), /closed/);
+});
+
 test('nothing is asked for a client that left while the name was looked up', async () => {
   const asked: string[] = [];
   const heard = new EventEmitter();
