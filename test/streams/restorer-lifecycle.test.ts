@@ -7,6 +7,7 @@ import { test } from 'node:test';
 import { promisify } from 'node:util';
 import type { RestorerEvent, RestorerFacts, RestoreSettings } from '../../src/contracts/restorer.ts';
 import type { RestorerOptions } from '../../src/restore/restorer-process.ts';
+import { askRestorer } from '../../src/streams/ask-restorer.ts';
 import { RestorerClient } from '../../src/streams/restorer-client.ts';
 import { silentLogger } from '../../src/telemetry/log.ts';
 import { temporaryDirectory } from '../support/ffmpeg.ts';
@@ -114,6 +115,10 @@ test('a restorer that is started again is told what the first one measured', asy
   await restorer.close();
   // Two measurements never agree to the last digit.
   assert.deepEqual(second.speeds, first.speeds);
+});
+
+test('one that is only asked what it can do opens its models once', async () => {
+  assert.equal((await askRestorer({ ...OPTIONS, lanes: 2 }))?.lanes, 1);
 });
 
 test('what a restorer compiled is there for the next, however it ends', async (t) => {
