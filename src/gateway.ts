@@ -256,9 +256,12 @@ class Parts {
       this.addStream(name, this.store.resolveStream({ source: 'push' }));
     });
     rtmp.on('unpublished', (name) => {
+      const { source, enabled } = this.streams.config(name) ?? {};
       // A guest that is switched off stays so, and is not let in again.
-      if (this.guests.has(name) && this.streams.config(name)?.enabled) this.streams.remove(name);
-      else this.streams.get(name)?.sourceGone('the publisher left');
+      if (this.guests.has(name) && enabled) this.streams.remove(name);
+      // One whose source was changed is pulled from elsewhere by now.
+      else if (source === 'push' || source === 'demo')
+        this.streams.get(name)?.sourceGone('the publisher left');
     });
     return rtmp;
   }

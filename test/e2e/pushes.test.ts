@@ -5,6 +5,7 @@ import type { FfmpegChild } from '../../src/codec/ffmpeg-child.ts';
 import type { StreamStatus } from '../../src/contracts/stream.ts';
 import { type RunningGateway, startGateway } from '../support/gateway.ts';
 import { pushRtmp } from '../support/rtmp-push.ts';
+import { startRtspCamera } from '../support/rtsp-camera.ts';
 
 const TIMEOUT = { timeout: 120_000 };
 
@@ -97,6 +98,17 @@ for (const [how, end] of Object.entries(ENDS)) {
     await gateway.api('DELETE', '/api/v1/streams/yard');
   });
 }
+
+test('a stream that is pulled from elsewhere while it is pushed shows that', TIMEOUT, async () => {
+  await using camera = await startRtspCamera();
+  await gateway.api('POST', '/api/v1/streams', { name: 'yard', source: 'push' });
+  await using publisher = push('yard');
+  await gateway.until('yard', live);
+  await gateway.api('PATCH', '/api/v1/streams/yard', { source: camera.url });
+  await publisher.closed;
+  await gateway.until('yard', live);
+  await gateway.api('DELETE', '/api/v1/streams/yard');
+});
 
 test('so does a guest that is removed; one that is switched off stays so', TIMEOUT, async () => {
   await edit((text) => text.replace('allowAny: false', 'allowAny: true'));
