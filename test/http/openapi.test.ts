@@ -64,7 +64,7 @@ describe('the API described', () => {
   it('has examples of everything, which its schemas take', () => {
     const { components } = openapi();
     const schemas = {
-      ...{ Stream: statusSchema, NewStream: newStreamSchema, StreamSettings: streamPatchSchema },
+      ...{ Stream: statusSchema, NewStream: newStreamSchema, StreamPatch: streamPatchSchema },
       ...{
         Model: modelSchema,
         Rtmp: rtmpSchema,
@@ -79,6 +79,12 @@ describe('the API described', () => {
       assert.ok(examples?.length, name);
       for (const example of examples) schema.parse(example);
     }
+  });
+
+  it('has null in changes of a stream only: what is configured is never null', () => {
+    const { StreamPatch, StreamSettings } = openapi().components.schemas;
+    assert.match(JSON.stringify(StreamPatch), /"null"/);
+    assert.doesNotMatch(JSON.stringify(StreamSettings), /"null"/);
   });
 
   it('has every route the server has, and no other', async () => {

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { streamSchema } from '../../config/schema.ts';
 import { jobListSchema, jobSchema, requestSchema, settingsSchema } from '../restore/schemas.ts';
 import {
   loginSchema,
@@ -106,7 +107,8 @@ export function openapi(): Json & {
       schemas: {
         Stream: component(statusSchema, example.stream),
         NewStream: component(newStreamSchema, example.newStream),
-        StreamSettings: component(streamPatchSchema, { strength: 0.8 }),
+        StreamSettings: component(streamSchema),
+        StreamPatch: component(streamPatchSchema, { strength: 0.8 }),
         Model: component(modelSchema, example.model),
         Rtmp: component(rtmpSchema, example.rtmp),
         Job: component(jobSchema, example.job),

@@ -38,7 +38,7 @@ export const GATEWAY_PATHS: Paths = {
       summary: 'Change settings of a stream',
       description:
         'Written to the configuration file. model, height, strength and smoothing change without a break in the picture.',
-      body: { [JSON_TYPE]: { schema: ref('StreamSettings') } },
+      body: { [JSON_TYPE]: { schema: ref('StreamPatch') } },
       answers: { 200: json('Changed', ref('Stream')) },
     },
     delete: {
