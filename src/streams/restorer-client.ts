@@ -202,7 +202,7 @@ export class RestorerClient extends EventEmitter<RestorerEvents> {
   }
 
   /** Names each provider that did not work although it was tried before the one that does. */
-  private report({ provider, providers }: RestorerFacts): void {
+  private report({ provider, providers, lanes }: RestorerFacts): void {
     this.provider = provider;
     for (const { provider: tried, works, detail } of providers) {
       if (works) continue;
@@ -210,7 +210,7 @@ export class RestorerClient extends EventEmitter<RestorerEvents> {
       const level = this.options.provider === 'auto' ? 'info' : 'warn';
       this.logger[level]({ provider: tried, detail }, 'inference provider does not work here');
     }
-    this.logger.info({ provider }, 'inference provider');
+    this.logger.info({ provider, lanes }, 'inference provider');
   }
 
   private expectLife(within: number): void {
