@@ -1,4 +1,4 @@
-import { execFile } from 'node:child_process';
+import { type ExecException, execFile } from 'node:child_process';
 import { promisify } from 'node:util';
 import { errorInfo } from '../contracts/errors.ts';
 import type { HardwareDecoder } from '../contracts/restorer.ts';
@@ -106,15 +106,7 @@ function ffmpeg(path: string, args: string[], input?: Buffer): Promise<{ stdout:
 
 /** What ffmpeg gave as its reason. */
 function problemOf(error: unknown): string {
-  const {
-    stderr = '',
-    killed,
-    signal,
-  } = error as {
-    stderr?: Buffer | string;
-    killed?: boolean;
-    signal?: string;
-  };
+  const { stderr = '', killed, signal } = error as ExecException;
   if (killed) return `gave no answer in ${WITHIN / 1000} s`;
   const lines = String(stderr)
     .split('\n')

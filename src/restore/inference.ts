@@ -49,8 +49,7 @@ export class Inference {
   readonly ready: Promise<Accelerator>;
   /** The models are open; a job submitted before waits for that. */
   open = false;
-  private readonly first: Lane;
-  private lanes: Lane[];
+  private readonly lanes: Lane[];
   private queue: { job: Job; due: number; lane: Lane }[] = [];
   private steps: FileStep[] = [];
   private nextId = 1;
@@ -62,9 +61,9 @@ export class Inference {
     onTrying: (provider: Provider) => void = () => {},
   ) {
     const events = { failed: onFailure, trying: onTrying };
-    this.first = new Lane(options, events);
-    this.lanes = [this.first];
-    this.ready = this.openAll(options, events);
+    const first = new Lane(options, events);
+    this.lanes = [first];
+    this.ready = this.openAll(first, options, events);
   }
 
   /** How long the longest run in progress has been going on, ms. */
@@ -129,8 +128,8 @@ export class Inference {
   }
 
   /** The other lanes open what the first found to work, and take over what it measured. */
-  private async openAll(options: InferenceOptions, events: LaneEvents): Promise<Accelerator> {
-    const accelerator = await this.first.ready;
+  private async openAll(first: Lane, options: InferenceOptions, events: LaneEvents): Promise<Accelerator> {
+    const accelerator = await first.ready;
     const { provider, speeds } = accelerator;
     const count = options.lanes ?? (provider === 'cuda' || provider === 'tensorrt' ? LANES : 1);
     const same = { ...options, only: provider, known: accelerator };

@@ -64,7 +64,10 @@ export class Lane {
     return this.recent.reduce((sum, { took }) => sum + took, 0) / LOAD_WINDOW;
   }
 
-  /** Whether it may have a frame now. A second one is of another stream: how a stream's next is treated depends on the one before. */
+  /**
+   * Whether it may have a frame now. A second one is of another stream: how a stream's next is treated depends on the
+   * one before.
+   */
   takes(stream: string): boolean {
     const [first] = this.running;
     if (!first) return true;

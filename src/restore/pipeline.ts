@@ -124,8 +124,8 @@ export class Pipeline implements Chooser {
     return this.live && this.decoder !== undefined;
   }
 
-  share(model: string): number {
-    return this.flow.share(model) / this.host.facts.lanes;
+  share(model: string, lines?: number): number {
+    return this.flow.share(model, lines) / this.host.facts.lanes;
   }
 
   tooHeavy(model: string): boolean {
@@ -137,7 +137,7 @@ export class Pipeline implements Chooser {
   }
 
   shareOf(choice: Choice): number {
-    return this.flow.share(choice.model, this.lines(choice)) / this.host.facts.lanes;
+    return this.share(choice.model, this.lines(choice));
   }
 
   moved(from: string, why: string): void {
