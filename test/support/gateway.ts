@@ -83,9 +83,12 @@ export async function refusedStart(configPath: string): Promise<{ code: number |
   return { code, stderr };
 }
 
-/** Ports of this process's own, so that test files may run side by side. */
+/**
+ * Ports of this process's own, so that test files may run side by side: below those of `freePort`, and of the sockets
+ * that ask for any port.
+ */
 export function withFreePorts(config: ConfigInput, rtmpPort: number): ConfigInput {
-  const first = 41_000 + (process.pid % 20) * 50;
+  const first = 10_000 + (process.pid % 200) * 50;
   const { streams, ...settings } = config;
   return {
     ...settings,

@@ -1,4 +1,5 @@
 import { randomInt } from 'node:crypto';
+import { createSocket } from 'node:dgram';
 import { once } from 'node:events';
 import { createServer } from 'node:net';
 
@@ -18,5 +19,28 @@ export async function freePort(): Promise<number> {
     server.close();
     await once(server, 'close');
     return port;
+  }
+}
+
+/** UDP ports next to each other that no socket of either family holds, both ends included. */
+export async function freeUdpPorts(count: number): Promise<[first: number, last: number]> {
+  for (;;) {
+    const first = randomInt(FIRST, LAST - count);
+    const ports = Array.from({ length: count }, (_, index) => first + index);
+    const free = await Promise.all(ports.map(isFree));
+    if (free.every(Boolean)) return [first, first + count - 1];
+  }
+}
+
+async function isFree(port: number): Promise<boolean> {
+  // Bound to every address of both families, as a viewer's sockets are.
+  const socket = createSocket('udp6');
+  try {
+    await once(socket.bind(port), 'listening');
+    return true;
+  } catch {
+    return false;
+  } finally {
+    socket.close();
   }
 }

@@ -3,6 +3,7 @@ import { createSocket } from 'node:dgram';
 import { once } from 'node:events';
 import { test } from 'node:test';
 import { ClearwayError } from '../../../src/contracts/errors.ts';
+import { freeUdpPorts } from '../../support/ports.ts';
 import { startGateway, type TestGateway } from './gateway.ts';
 import { CHROME, FIREFOX, SAFARI } from './offers.ts';
 
@@ -207,7 +208,7 @@ test('1000 POSTs fill the places, are refused cheaply, and leave the gateway hea
 });
 
 test('a used-up port range refuses with 503, and a freed port serves the next viewer', async () => {
-  await using gateway = await startGateway({ webrtc: { portRange: [50_700, 50_703] } });
+  await using gateway = await startGateway({ webrtc: { portRange: await freeUdpPorts(4) } });
   const first = await post(gateway);
   assert.deepEqual([first.status, (await post(gateway)).status], [201, 201]);
   const refused = await post(gateway);
@@ -220,18 +221,24 @@ test('a used-up port range refuses with 503, and a freed port serves the next vi
 });
 
 test('ports taken by somebody else are found out, not offered', async () => {
+  const ports = await freeUdpPorts(2);
   const sockets = await Promise.all(
-    [50_710, 50_711].map(async (port) => {
+    ports.map(async (port) => {
       const socket = createSocket('udp4').bind(port);
       await once(socket, 'listening');
       return socket;
     }),
   );
-  await using gateway = await startGateway({ webrtc: { portRange: [50_710, 50_711] } });
+  await using gateway = await startGateway({ webrtc: { portRange: ports } });
   const response = await post(gateway);
-  if (response.status === 201)
-    assert.doesNotMatch(await response.text(), /a=candidate:\S+ 1 udp \d+ [\d.]+ 5071[01]/);
-  else assert.equal(response.status, 503);
+  if (response.status === 201) {
+    const offered = /a=candidate:\S+ 1 udp \d+ [\d.]+ (\d+)/g;
+    const found = [...(await response.text()).matchAll(offered)].map(([, port]) => Number(port));
+    assert.ok(
+      found.every((port) => !ports.includes(port)),
+      `${found}`,
+    );
+  } else assert.equal(response.status, 503);
   for (const socket of sockets) socket.close();
 });
 

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { parseOffer } from '../../../src/publish/webrtc/offer.ts';
 import { ViewerWorker } from '../../../src/publish/webrtc/viewer-worker.ts';
+import { freeUdpPorts } from '../../support/ports.ts';
 import { startGateway, type TestGateway } from './gateway.ts';
 import { CHROME } from './offers.ts';
 
@@ -30,7 +31,7 @@ function workersAsked(t: import('node:test').TestContext): Set<ViewerWorker> {
 
 test('viewers are spread over the workers', async (t) => {
   const asked = workersAsked(t);
-  await using gateway = await startGateway({ webrtc: { workers: 3, portRange: [50_740, 50_759] } });
+  await using gateway = await startGateway({ webrtc: { workers: 3, portRange: await freeUdpPorts(20) } });
   const answers = await Promise.all([1, 2, 3].map(() => post(gateway)));
   assert.deepEqual(
     answers.map(({ status }) => status),
@@ -45,7 +46,7 @@ test('viewers are spread over the workers', async (t) => {
 
 test('a dead worker drops its viewers and is replaced on its ports', async (t) => {
   const asked = workersAsked(t);
-  await using gateway = await startGateway({ webrtc: { portRange: [50_760, 50_761] } });
+  await using gateway = await startGateway({ webrtc: { portRange: await freeUdpPorts(2) } });
   const session = (await post(gateway)).headers.get('location')!;
   const [worker] = asked;
   const died = new Promise((resolve) => worker!.once('died', resolve));
@@ -71,7 +72,7 @@ test('what waits for a worker that dies is answered', async (t) => {
 });
 
 test('a unit that is not H.264 costs a picture, not the worker', async () => {
-  const worker = new ViewerWorker({ ports: [50_762, 50_763], additionalHosts: [] });
+  const worker = new ViewerWorker({ ports: await freeUdpPorts(2), additionalHosts: [] });
   const warned = new Promise((resolve) => worker.once('warning', resolve));
   worker.once('died', () => assert.fail('the worker died'));
   worker.video({ feed: 0, data: new Uint8Array([0, 0, 0, 1, 0x65]), pts: 0, key: true });
@@ -80,7 +81,7 @@ test('a unit that is not H.264 costs a picture, not the worker', async () => {
 });
 
 test('a worker that falls behind is spared pictures until it has caught up, then needs a keyframe', async () => {
-  const worker = new ViewerWorker({ ports: [50_764, 50_765], additionalHosts: [] });
+  const worker = new ViewerWorker({ ports: await freeUdpPorts(2), additionalHosts: [] });
   const posted: string[] = [];
   const { post } = worker;
   worker.post = (command) => {
@@ -102,7 +103,7 @@ test('a worker that falls behind is spared pictures until it has caught up, then
 });
 
 test('a viewer that cannot be opened keeps no port', async (t) => {
-  const worker = new ViewerWorker({ ports: [50_768, 50_769], additionalHosts: [] });
+  const worker = new ViewerWorker({ ports: await freeUdpPorts(2), additionalHosts: [] });
   t.after(() => worker.close());
   const offer = parseOffer(CHROME);
   // werift makes no connection of it.
@@ -114,7 +115,7 @@ test('a viewer that cannot be opened keeps no port', async (t) => {
 });
 
 test('a player that never connects is let go and its ports with it', { timeout: 60_000 }, async () => {
-  await using gateway = await startGateway({ webrtc: { portRange: [50_766, 50_767] } });
+  await using gateway = await startGateway({ webrtc: { portRange: await freeUdpPorts(2) } });
   assert.equal((await post(gateway)).status, 201);
   assert.equal((await post(gateway)).status, 503);
   while (gateway.publisher.sessions > 0) await new Promise((resolve) => setTimeout(resolve, 100));
