@@ -76,16 +76,18 @@ async function onsets(recording: string): Promise<{ flashes: number[]; beeps: nu
 }
 
 /** Picture before sound, ms, of every flash that has its beep within half a second. */
-function offsets({ flashes, beeps }: Awaited<ReturnType<typeof onsets>>): number[] {
+function pair({ flashes, beeps }: Awaited<ReturnType<typeof onsets>>): number[] {
   return flashes.flatMap((flash) => {
     const beep = beeps.find((time) => Math.abs(time - flash) < 0.5);
     return beep === undefined ? [] : [Math.round((beep - flash) * 1000)];
   });
 }
 
-function assertInStep(t: TestContext, offsets: number[]): void {
+function assertInStep(t: TestContext, found: Awaited<ReturnType<typeof onsets>>, log: string): void {
+  const offsets = pair(found);
   t.diagnostic(`sound after picture, ms: ${offsets.join(' ')}`);
-  assert.ok(offsets.length >= EVENTS, `${offsets.length} events`);
+  const missing = `${offsets.length} events of ${JSON.stringify(found)}; player: ${log}`;
+  assert.ok(offsets.length >= EVENTS, missing);
   const median = offsets.toSorted((a, b) => a - b)[offsets.length >> 1]!;
   assert.ok(Math.abs(median) <= BOUND, `median ${median} ms`);
 }
@@ -97,7 +99,7 @@ for (const [stream, what] of [
   test(`${what}: picture and sound leave over HLS within ${BOUND} ms of each other`, TIMEOUT, async (t) => {
     const recording = join(directory, `${stream}.mkv`);
     const playlist = `${gateway.url}/hls/${stream}/index.m3u8`;
-    await runFfmpeg(['-i', playlist, '-t', String(EVENTS + 2), '-c', 'copy', recording]);
-    assertInStep(t, offsets(await onsets(recording)));
+    const log = await runFfmpeg(['-i', playlist, '-t', String(EVENTS + 2), '-c', 'copy', recording]);
+    assertInStep(t, await onsets(recording), log);
   });
 }

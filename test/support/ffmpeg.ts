@@ -26,11 +26,12 @@ export function startFfmpeg(args: string[]): FfmpegChild & { log(): string } {
   return { ...child, log: () => log };
 }
 
-/** Runs ffmpeg to its end, which must be a success. */
-export async function runFfmpeg(args: string[]): Promise<void> {
+/** Runs ffmpeg to its end, which must be a success; gives its log. */
+export async function runFfmpeg(args: string[]): Promise<string> {
   await using child = startFfmpeg(['-y', ...args]);
   const exit = await child.closed;
   assert.equal(exit.code, 0, child.log());
+  return child.log();
 }
 
 export interface ClipOptions {
