@@ -182,9 +182,10 @@ export class Pipeline implements Chooser {
 
   /** Changes how the picture is restored, between two frames. */
   update(settings: RestoreSettings): void {
-    const { model, height } = this.settings;
+    const { model, height, strength } = this.settings;
     this.settings = settings;
-    if (settings.model !== model || settings.height !== height) this.rechoose();
+    const touched = (settings.strength === 0) !== (strength === 0);
+    if (settings.model !== model || settings.height !== height || touched) this.rechoose();
   }
 
   take(choice: Choice, why: string): void {
@@ -250,15 +251,17 @@ export class Pipeline implements Chooser {
   choose(): Choice {
     const { provider, lanes } = this.host.facts;
     const speeds = this.host.cost.lasting;
-    const { model, height } = this.settings;
+    const { model, height, strength } = this.settings;
     const speed = speeds[model];
     // Only what may run decides how large a picture can be.
     const usable = model === 'auto' ? speeds : speed ? { [model]: speed } : {};
     const fixed = height === 'auto' ? undefined : this.lines({ height });
     const auto = chooseRestoration({ speeds: usable, provider, lanes }, this.fps, this.host.wanting(), fixed);
     const lines = height === 'auto' ? auto.height : height;
-    if (model === 'auto') return { ...auto, height: lines };
     if (model === 'none') return { model, height: lines, reason: 'restoration is switched off' };
+    if (strength === 0)
+      return { model: 'none', height: lines, reason: 'strength is 0: the picture is left as it is' };
+    if (model === 'auto') return { ...auto, height: lines };
     if (!speed) return { model: 'none', height: lines, reason: this.whyNot(model) };
     const why = height === 'auto' ? `; ${auto.reason}` : '';
     return { model, height: lines, reason: `${model} as configured${why}` };
@@ -423,9 +426,16 @@ export class Pipeline implements Chooser {
     const { inference, facts } = this.host;
     const { provider } = facts;
     const { strength, smoothing } = this.settings;
+    const described = { provider, ...this.flow.size, strength, smoothing };
+    if (!this.wanting) {
+      const { model, reason } = this.choice;
+      // Where no model can be used, passing through is nobody's wish.
+      const wanted = this.settings.model === 'none' || strength === 0;
+      return { model, ...described, reason, step: wanted ? 0 : 1 };
+    }
     const { step, model } = inference.open ? this.ladder : this.ladder.last;
     const reason = step > 0 ? this.whyNotAsWanted() : this.choice.reason;
-    return { model, provider, ...this.flow.size, strength, smoothing, reason, step };
+    return { model, ...described, reason, step };
   }
 
   /** Why it runs lighter than wanted, and what to do about it. */

@@ -221,6 +221,29 @@ test('frames that would miss their deadline pass through, and the stream steps d
   restorer.send({ t: 'stop', stream: 'd' });
 });
 
+test('passing through is as wanted with model none and at strength 0, not where there is no such model', async () => {
+  start('p', { model: 'gone' });
+  restorer.send({ t: 'watch', stream: 'p', renditions: ['restored'], opus: false, aac: false });
+  const reason = async (said: RegExp): Promise<number> => {
+    const events = await collect(
+      'p',
+      (event) => event.t === 'report' && said.test(event.report.restoration?.reason ?? ''),
+    );
+    const last = events.at(-1)!;
+    assert.ok(last.t === 'report' && last.report.restoration);
+    assert.equal(last.report.restoration.model, 'none');
+    return last.report.restoration.step;
+  };
+  assert.equal(await reason(/^There is no model gone/), 1);
+  restorer.send({ t: 'settings', stream: 'p', settings: { ...SETTINGS, model: 'none' } });
+  assert.equal(await reason(/switched off/), 0);
+  restorer.send({ t: 'settings', stream: 'p', settings: { ...SETTINGS, strength: 0 } });
+  assert.equal(await reason(/^strength is 0/), 0);
+  restorer.send({ t: 'settings', stream: 'p', settings: { ...SETTINGS, strength: 0.01 } });
+  await collect('p', (event) => event.t === 'report' && event.report.restored > 0);
+  restorer.send({ t: 'stop', stream: 'p' });
+});
+
 test('a source that cannot be opened ends its session with a named error', async () => {
   start('x', {}, { url: 'rtsp://127.0.0.1:1/none' });
   const events = await collect('x', (event) => event.t === 'ended');

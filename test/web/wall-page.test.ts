@@ -91,6 +91,33 @@ test('a camera that nobody pushes is not asleep; every camera is in the summary'
   await page.close();
 });
 
+test(
+  'a camera that passes through as wanted is not shown as one that ought to be restored',
+  limit,
+  async () => {
+    const { gateway } = site;
+    const restoration = {
+      ...status('yard').restoration!,
+      model: 'none',
+      reason: 'restoration is switched off',
+    };
+    gateway.streams.set('plain', status('plain', { restoration }));
+    gateway.streams.set(
+      'short',
+      status('short', { state: 'degraded', restoration: { ...restoration, step: 1 } }),
+    );
+    const { page } = await site.open('/');
+    const card = (name: string) => page.locator('.card', { has: page.getByRole('link', { name }) });
+    const colour = (name: string) =>
+      card(name)
+        .locator('[data-outcome=passthrough]')
+        .evaluate((part) => getComputedStyle(part).backgroundColor);
+    await card('plain').getByText('off', { exact: true }).waitFor();
+    assert.notEqual(await colour('plain'), await colour('short'));
+    await page.close();
+  },
+);
+
 test('adding: problems stand beside their field, then the camera is on the wall', limit, async () => {
   const { gateway } = site;
   const { page } = await site.open('/');

@@ -1,7 +1,7 @@
 import { STAGES, type Stage, type StreamStatus } from '../../contracts/stream.ts';
 import { h, setText } from '../core/dom.ts';
 import { bitrate, codec, fps, grouped, ms, percent, since } from '../core/format.ts';
-import { hasPicture, outcomeBar, restoredShare } from '../core/state.ts';
+import { hasPicture, outcomeBar, passesAsWanted, restoredShare } from '../core/state.ts';
 import type { GlassSummary } from '../player/glass.ts';
 import { Sparkline } from './sparkline.ts';
 
@@ -179,10 +179,14 @@ export class FactsPanel {
   update(status: StreamStatus, now: number, player: { protocol: string; why: string }): void {
     const { frames, input, restoration, encoders = {}, viewers } = status;
     const share = restoredShare(frames);
-    this.#outcomes.set(frames);
+    const passes = passesAsWanted(status);
+    this.#outcomes.set(frames, passes);
     this.#since.set(since(status.since, now));
     this.#rate.set(hasPicture(status) ? `${fps(status.fps)} fps` : '–');
-    this.#restored.set(share === undefined ? '–' : `${grouped(frames.restored)} (${percent(share)} %)`);
+    const restored = grouped(frames.restored);
+    this.#restored.set(
+      share === undefined ? '–' : passes ? `${restored} (off)` : `${restored} (${percent(share)} %)`,
+    );
     this.#passthrough.set(grouped(frames.passthrough));
     this.#dropped.set(grouped(frames.dropped));
     this.#camera.set(

@@ -18,6 +18,10 @@ export const awaitsPush = ({ state, source, onDemand, viewers }: StreamStatus): 
 export const hasPicture = (status: StreamStatus | undefined): boolean =>
   status?.state === 'live' || status?.state === 'degraded';
 
+/** Whether frames pass through because that is what was asked for: a model of none, a strength of 0. */
+export const passesAsWanted = ({ restoration }: StreamStatus): boolean =>
+  restoration?.model === 'none' && restoration.step === 0;
+
 /** The cause in words; of a live stream that is not restored, why. */
 export function causeOf({ state, cause, error, restoration }: StreamStatus): string {
   const unrestored = state === 'live' && restoration?.model === 'none';
@@ -73,8 +77,11 @@ export function badge(): { element: HTMLElement; set(status: StreamStatus): void
   };
 }
 
-/** A bar of restored, passthrough and dropped frames in proportion. */
-export function outcomeBar(): { element: HTMLElement; set(frames: StreamStatus['frames']): void } {
+/** A bar of restored, passthrough and dropped frames in proportion; `asWanted`: passing through is nothing to look at. */
+export function outcomeBar(): {
+  element: HTMLElement;
+  set(frames: StreamStatus['frames'], asWanted: boolean): void;
+} {
   const parts = (['restored', 'passthrough', 'dropped'] as const).map((key) => {
     const part = h('i', { 'data-outcome': key });
     return { key, part };
@@ -82,7 +89,8 @@ export function outcomeBar(): { element: HTMLElement; set(frames: StreamStatus['
   const element = h('div', { class: 'outcomes', 'aria-hidden': 'true' }, ...parts.map(({ part }) => part));
   return {
     element,
-    set(frames) {
+    set(frames, asWanted) {
+      element.dataset.asWanted = String(asWanted);
       for (const { key, part } of parts) part.style.flexGrow = String(frames[key]);
     },
   };

@@ -8,6 +8,7 @@ import {
   hasPicture,
   nextTry,
   outcomeBar,
+  passesAsWanted,
   restoredShare,
   shortCause,
 } from '../core/state.ts';
@@ -27,7 +28,7 @@ function figure(label: string, unit: string): Figure {
     element,
     set(text) {
       setText(value, text);
-      suffix.hidden = text === '–' || unit === '';
+      suffix.hidden = unit === '' || !/^\d/.test(text);
     },
   };
 }
@@ -91,10 +92,11 @@ export class Card {
     setText(this.#note, live ? '' : sleeps ? 'Connects when watched' : nextTry(status, now) || 'No picture');
     this.#recent.add(status.frames, performance.now());
     const { frames } = this.#recent;
-    this.#outcomes.set(live ? frames : { restored: 0, passthrough: 0, dropped: 0 });
+    const passes = passesAsWanted(status);
+    this.#outcomes.set(live ? frames : { restored: 0, passthrough: 0, dropped: 0 }, passes);
     this.#latency.set(live ? ms(status.latency?.total?.p95) : '–');
     this.#fps.set(live ? fps(status.fps) : '–');
-    this.#restored.set(live ? percent(restoredShare(frames)) : '–');
+    this.#restored.set(live ? (passes ? 'off' : percent(restoredShare(frames))) : '–');
     this.#viewers.set(String(status.viewers.webrtc + status.viewers.hls));
   }
 
