@@ -18,8 +18,6 @@ export interface ControlParts {
   streams: StreamRegistry;
   restorer: RestorerPool;
   metrics: Metrics;
-  /** The source that callers of the API chose, by stream: it is checked as theirs whenever it is opened. */
-  sourcesFromApi: Map<string, string>;
   /** Changes a stream that is not in the file. */
   reconfigure(name: string, config: StreamConfig): void;
   rtmp(): RtmpInfo;
@@ -27,21 +25,9 @@ export interface ControlParts {
 
 /** What the API may do with the gateway: streams in the file are changed in the file, others in memory. */
 export function createControl(parts: ControlParts): Control {
-  const { store, streams, restorer, metrics, sourcesFromApi, reconfigure, rtmp } = parts;
+  const { store, streams, restorer, metrics, reconfigure, rtmp } = parts;
   /** Streams that are being added: of two requests for one name, one is late. */
   const adding = new Set<string>();
-  /** Writes a source that is opened as a caller's from that moment on, unless it could not be written. */
-  const asCallers = async (name: string, source: string, write: () => Promise<unknown>): Promise<void> => {
-    const before = sourcesFromApi.get(name);
-    sourcesFromApi.set(name, source);
-    try {
-      await write();
-    } catch (error) {
-      if (before === undefined) sourcesFromApi.delete(name);
-      else sourcesFromApi.set(name, before);
-      throw error;
-    }
-  };
   const status = (name: string): StreamStatus => requireStream(streams, name).status;
   const checkModel = (model: string | null | undefined): void => {
     if (model === undefined || model === null || model === 'auto' || model === 'none' || !restorer.ready)
@@ -77,7 +63,7 @@ export function createControl(parts: ControlParts): Control {
       try {
         await resolveSource(input.source, 'api');
         checkModel(input.model);
-        await asCallers(name, input.source, () => store.setStream(name, input));
+        await store.setStream(name, { ...input, origin: 'api' });
       } finally {
         adding.delete(name);
       }
@@ -87,14 +73,12 @@ export function createControl(parts: ControlParts): Control {
       const { source } = patch;
       if (typeof source === 'string') await resolveSource(source, 'api');
       checkModel(patch.model);
-      const write = async () => {
-        if (store.current.streams[name]) await store.setStream(name, patch);
-        else {
-          const config = streams.config(name)!;
-          reconfigure(name, merged(config, patch, store.resolveStream({ source: config.source })));
-        }
-      };
-      await (typeof source === 'string' ? asCallers(name, source, write) : write());
+      const change: StreamPatch = typeof source === 'string' ? { ...patch, origin: 'api' } : patch;
+      if (store.current.streams[name]) await store.setStream(name, change);
+      else {
+        const config = streams.config(name)!;
+        reconfigure(name, merged(config, change, store.resolveStream({ source: config.source })));
+      }
       return status(name);
     },
     async remove(name) {

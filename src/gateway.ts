@@ -105,7 +105,6 @@ class Parts {
   private readonly demoKey = randomBytes(16).toString('hex');
   /** Streams that exist only while somebody pushes them. */
   private readonly guests = new Set<string>();
-  private readonly sourcesFromApi = new Map<string, string>();
 
   constructor(store: ConfigStore, logger: Logger, log: Config['log'], root: string, devices: number[]) {
     this.store = store;
@@ -134,7 +133,6 @@ class Parts {
     });
     this.streams.on('removed', (name) => {
       this.updateDemoCamera(name, undefined);
-      this.sourcesFromApi.delete(name);
       this.guests.delete(name);
       this.rtmp?.putOut(name, 'its stream has ended');
     });
@@ -160,7 +158,6 @@ class Parts {
         streams,
         restorer: this.restorer,
         metrics: this.metrics,
-        sourcesFromApi: this.sourcesFromApi,
         reconfigure: (name, stream) => {
           this.reconfigure(name, stream);
           this.rtmp?.recheck();
@@ -277,10 +274,7 @@ class Parts {
   }
 
   private async openSource(name: string, config: StreamConfig): Promise<SourceAddress | undefined> {
-    const { url, proxied } = await resolveSource(
-      config.source,
-      this.sourcesFromApi.get(name) === config.source ? 'api' : 'file',
-    );
+    const { url, proxied } = await resolveSource(config.source, config.origin);
     // A proxy that the operator has given this host decides itself where it leads.
     if (url !== undefined && proxied && !process.env.http_proxy) return this.proxy.address(url);
     if (url !== undefined) return { url };

@@ -116,6 +116,7 @@ export function explain(issue: z.core.$ZodIssue, base: readonly PropertyKey[] = 
   if (issue.code === 'unrecognized_keys') {
     const known = Object.keys(schemaAt(schema, path)?.properties ?? {});
     return issue.keys.map((key) => {
+      if (known.includes(key)) return { path: [...path, key], atKey: true, reason: 'cannot be set here' };
       const near = didYouMean(key, known);
       const hint = near === undefined ? `known here: ${known.join(', ')}` : `did you mean "${near}"?`;
       return { path: [...path, key], atKey: true, reason: `unknown key; ${hint}` };

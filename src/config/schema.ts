@@ -47,6 +47,12 @@ export const streamSchema = z
       .enum(['auto', 'tcp', 'udp'])
       .default('auto')
       .describe('RTSP transport; auto = TCP, then UDP if the camera refuses TCP'),
+    origin: z
+      .enum(['file', 'api'])
+      .default('file')
+      .describe(
+        'who chose the source; the API writes `api` with each that it is given, which may be no file and no lavfi, and its host no link-local or cloud metadata address',
+      ),
     enabled: z.boolean().default(true),
     onDemand: z.boolean().default(false).describe('connect only while somebody watches, and 10 s longer'),
     audio: z.boolean().default(true).describe('carry the source audio along'),
@@ -272,7 +278,7 @@ export const configSchema = z.strictObject({
     })
     .prefault({}),
   defaults: streamSchema
-    .omit({ source: true, key: true })
+    .omit({ source: true, origin: true, key: true })
     .partial()
     .optional()
     .describe('applied to every stream that does not say otherwise'),

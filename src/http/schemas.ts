@@ -101,10 +101,12 @@ export const problemSchema = z
   } satisfies Shape<Problem>)
   .describe('An error (RFC 9457)');
 
+/** Who chose the source is written down by us. */
+const { origin: _origin, ...settable } = streamSchema.shape;
 export const newStreamSchema = z
-  .strictObject({ name: streamName, ...streamSchema.shape })
+  .strictObject({ name: streamName, ...settable })
   .describe('A stream to add: its name and its settings');
-const { source, ...withDefault } = streamSchema.shape;
+const { source, ...withDefault } = settable;
 export const streamPatchSchema = z
   .strictObject({
     source: source.optional(),

@@ -1,5 +1,6 @@
 import { lookup } from 'node:dns/promises';
 import { BlockList, isIP } from 'node:net';
+import type { StreamConfig } from '../config/schema.ts';
 import { ClearwayError } from '../contracts/errors.ts';
 import { redact } from '../telemetry/redact.ts';
 
@@ -13,8 +14,8 @@ export interface ResolvedSource {
   proxied?: true;
 }
 
-/** Who wrote the setting: the configuration file's author may do more than a caller of the API. */
-export type SourceOrigin = 'file' | 'api';
+/** Who chose the source: the configuration file's author may do more than a caller of the API. */
+export type SourceOrigin = StreamConfig['origin'];
 
 /** All addresses of a host name; rejects when it has none. */
 export type Resolver = (host: string) => Promise<string[]>;
@@ -70,7 +71,7 @@ export async function resolveSource(
     throw refused(
       source,
       origin === 'api'
-        ? 'must be an rtsp(s), rtmp(s), srt or http(s) URL, `push` or `demo`; files and lavfi go in the configuration file'
+        ? 'must be an rtsp(s), rtmp(s), srt or http(s) URL, `push` or `demo`; files and lavfi go in the configuration file, without `origin: api`'
         : 'must be an rtsp(s), rtmp(s), srt or http(s) URL, `push`, `demo`, file: or lavfi:',
     );
   }
@@ -81,7 +82,10 @@ export async function resolveSource(
       throw refused(source, 'would open a port; the source must be the one that listens');
     const addresses = isIP(host) ? [host] : await resolve(host).catch(() => []);
     if (addresses.some(isForbidden)) {
-      throw refused(source, 'leads to a link-local or cloud metadata address');
+      throw refused(
+        source,
+        'leads to a link-local or cloud metadata address; one that is meant goes in the configuration file, without `origin: api`',
+      );
     }
   }
   // An address that the configuration file itself names is meant.

@@ -38,6 +38,8 @@ before(async () => {
           healthy: patientStream(camera.url, { model: 'brighten' }),
           spoilt: patientStream(camera.url, { model: 'nan-weights' }),
           missing: patientStream(camera.url, { model: 'no-such-model' }),
+          // As a caller of the API left it, whose name has another address by now: 169.254.169.254.
+          moved: { source: 'rtsp://2852039166/live', origin: 'api' },
         },
       },
       directory.path,
@@ -95,26 +97,47 @@ test('sources that lead to files, metadata services or options of ffmpeg are ref
   await healthy();
 });
 
-test('a source in the file is its author’s, whatever the API was asked for before', TIMEOUT, async () => {
-  const asked = 'rtsp://127.0.0.1:1/camera';
-  const written = 'lavfi:testsrc2=size=160x120:rate=15';
-  const added = await gateway.api('POST', '/api/v1/streams', { name: 'mixed', source: asked, model: 'none' });
-  assert.equal(added.status, 201);
-  const text = await readFile(gateway.configPath, 'utf8');
-  await writeFile(gateway.configPath, text.replace(asked, written));
-  await gateway.until('mixed', ({ state, source }) => state === 'live' && source === written);
-
-  // A change that is refused leaves it so.
-  const { status } = await refused('PATCH', '/api/v1/streams/mixed', {
-    source: asked,
-    model: 'no-such-model',
-  });
-  assert.equal(status, 400);
-  const { since } = await gateway.status('mixed');
-  assert.equal((await gateway.api('PATCH', '/api/v1/streams/mixed', { audio: false })).status, 200);
-  await gateway.until('mixed', (now) => now.state === 'live' && now.since !== since);
-  assert.equal((await gateway.api('DELETE', '/api/v1/streams/mixed')).status, 204);
+test('a source from the API is checked as that after a restart too', TIMEOUT, async () => {
+  const { error } = await gateway.until('moved', ({ state }) => state === 'backoff');
+  assert.equal(error?.code, 'CLEARWAY_URL_REFUSED');
+  assert.match(error.message, /without `origin: api`/);
 });
+
+test(
+  'a source from the API is marked in the file, and becomes its author’s without the mark',
+  TIMEOUT,
+  async () => {
+    const asked = 'rtsp://127.0.0.1:1/camera';
+    const written = 'lavfi:testsrc2=size=160x120:rate=15';
+    const added = await gateway.api('POST', '/api/v1/streams', {
+      name: 'mixed',
+      source: asked,
+      model: 'none',
+    });
+    assert.equal(added.status, 201);
+    const edit = async (from: string, to: string) => {
+      const text = await readFile(gateway.configPath, 'utf8');
+      assert.ok(text.includes(from));
+      await writeFile(gateway.configPath, text.replace(from, to));
+    };
+    await edit(asked, written);
+    const refusal = await gateway.until('mixed', ({ error }) => error?.code === 'CLEARWAY_URL_REFUSED');
+    assert.equal(refusal.source, written);
+    await edit('    model: none\n    origin: api\n', '    model: none\n');
+    await gateway.until('mixed', ({ state }) => state === 'live');
+
+    // A change that is refused leaves it so.
+    const { status } = await refused('PATCH', '/api/v1/streams/mixed', {
+      source: asked,
+      model: 'no-such-model',
+    });
+    assert.equal(status, 400);
+    const { since } = await gateway.status('mixed');
+    assert.equal((await gateway.api('PATCH', '/api/v1/streams/mixed', { audio: false })).status, 200);
+    await gateway.until('mixed', (now) => now.state === 'live' && now.since !== since);
+    assert.equal((await gateway.api('DELETE', '/api/v1/streams/mixed')).status, 204);
+  },
+);
 
 test('a camera that redirects to a metadata service leads nowhere', TIMEOUT, async () => {
   const location = 'http://169.254.169.254/latest/meta-data';

@@ -18,7 +18,8 @@ export const GATEWAY_PATHS: Paths = {
     post: {
       tag: 'streams',
       summary: 'Add a stream',
-      description: 'Written to the configuration file. Files and lavfi sources are refused here.',
+      description:
+        'Written to the configuration file, with `origin: api`. Files, lavfi, link-local and cloud metadata addresses are refused as sources.',
       body: { [JSON_TYPE]: { schema: ref('NewStream') } },
       answers: { 201: json('Added', ref('Stream')) },
     },
