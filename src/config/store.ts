@@ -202,6 +202,15 @@ export class ConfigStore extends EventEmitter<ConfigEvents> {
     }
     const parsed = parseConfig(text, this.path);
     assertBindAllowed(parsed.config);
+    // Who may change this stream need not be allowed to change those.
+    const others = diffConfig(parsed.config, this.current).changed.filter((other) => other.name !== name);
+    if (others.length > 0) {
+      throw new ClearwayError(
+        'CLEARWAY_CONFIG_INVALID',
+        `This would change ${others.map((other) => other.name).join(', ')} too, by a YAML alias: edit the file by hand.`,
+        { status: 409 },
+      );
+    }
     if (text !== this.#text) await writeAtomically(this.path, text);
     this.#adopt(text, parsed);
   }

@@ -167,6 +167,21 @@ describe('ConfigStore', { timeout: 120_000 }, () => {
       assert.equal(await readFile(path, 'utf8'), FILE);
     });
 
+    it('changes no other stream that takes its settings by an alias', async () => {
+      const text = 'streams:\n  gate: {source: &where demo, strength: 1}\n  yard: {source: *where}\n';
+      await writeFile(path, text);
+      const store = await open();
+      await assert.rejects(store.setStream('gate', { source: 'push' }), {
+        code: 'CLEARWAY_CONFIG_INVALID',
+        status: 409,
+        message: /yard.*by hand/,
+      });
+      assert.equal(store.current.streams.yard?.source, 'demo');
+      assert.equal(await readFile(path, 'utf8'), text);
+      await store.setStream('gate', { strength: 0.5 });
+      assert.equal(store.current.streams.gate?.strength, 0.5);
+    });
+
     it('survives many writers at once', async () => {
       const config = await open();
       await Promise.all(Array.from({ length: 20 }, (_, i) => config.setStream(`s${i}`, { source: 'demo' })));
