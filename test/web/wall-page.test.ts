@@ -211,6 +211,17 @@ test('a camera that pushes gets a key, which is shown once with where to push', 
   assert.equal(patches().at(-1), 'PATCH /api/v1/streams/porch {"key":"another"}');
   await page.getByRole('button', { name: 'Done' }).click();
 
+  // One removed by mistake is kept after all.
+  await edit(page, 'porch');
+  await dialog.getByRole('button', { name: 'No key' }).click();
+  assert.equal(await dialog.getByLabel('Stream key').getAttribute('placeholder'), 'none');
+  await dialog.getByRole('button', { name: 'Keep the key' }).click();
+  assert.equal(await dialog.getByLabel('Stream key').getAttribute('placeholder'), 'set, not shown');
+  const sent = patches().length;
+  await dialog.getByRole('button', { name: 'Save' }).click();
+  await dialog.waitFor({ state: 'detached' });
+  assert.equal(patches().length, sent);
+
   await edit(page, 'porch');
   await dialog.getByRole('button', { name: 'No key' }).click();
   await dialog.getByRole('button', { name: 'Save' }).click();

@@ -65,12 +65,17 @@ export function openCameraForm(context: Context, editing?: string): void {
   another.addEventListener('click', () => {
     key.value = newKey();
   });
-  const noKey = h('button', { class: 'button', type: 'button', hidden: true }, 'No key');
+  const noKey = h('button', { class: 'button', type: 'button', hidden: true });
   let keyless = false;
+  /** Whether the key that is set is to be removed; one that is typed replaces it all the same. */
+  const removeKey = (yes: boolean): void => {
+    keyless = yes;
+    key.placeholder = before.key === undefined || yes ? 'none' : 'set, not shown';
+    setText(noKey, yes ? 'Keep the key' : 'No key');
+  };
   noKey.addEventListener('click', () => {
-    keyless = true;
     key.value = '';
-    key.placeholder = 'none';
+    removeKey(!keyless);
   });
   const sourceHint =
     editing === undefined
@@ -142,7 +147,7 @@ export function openCameraForm(context: Context, editing?: string): void {
       before = { source: '', transport: 'auto', onDemand: false, ...settings };
       const push = before.source === 'push';
       source.value = push ? '' : (before.source ?? '');
-      key.placeholder = before.key === undefined ? 'none' : 'set, not shown';
+      removeKey(false);
       noKey.hidden = before.key === undefined;
       show(push);
       transport.value = before.transport ?? 'auto';
