@@ -11,8 +11,11 @@ const TIMEOUT = { timeout: 120_000 };
 const BOUND = 40;
 const EVENTS = 6;
 
-/** Every second, at the same instant: a white picture and a 1 kHz tone, both for 120 ms. */
-const FLASH = "color=black:size=160x120:rate=25,drawbox=c=white:t=fill:enable='lt(mod(t,1),0.12)'";
+/**
+ * Every second, at the same instant, pictures turn white and a 1 kHz tone begins. White stays for half the second: a
+ * busy host drops some pictures in a row, and must not drop the whole flash.
+ */
+const FLASH = "color=black:size=160x120:rate=25,drawbox=c=white:t=fill:enable='lt(mod(t,1),0.5)'";
 const BEEP = "aevalsrc='0.5*sin(2*PI*1000*t)*lt(mod(t,1),0.12)':s=48000:c=mono";
 
 let gateway: RunningGateway;
@@ -25,6 +28,8 @@ async function render(name: string, ...audio: string[]): Promise<string> {
   await runFfmpeg([
     ...['-f', 'lavfi', '-i', FLASH, '-f', 'lavfi', '-i', BEEP, '-t', '60'],
     ...['-c:v', 'libx264', '-preset', 'ultrafast', '-tune', 'zerolatency', '-pix_fmt', 'yuv420p', '-g', '25'],
+    // rtph264pay repeats SPS and PPS before every slice of an IDR picture, which makes two pictures of two slices.
+    ...['-x264-params', 'sliced-threads=0'],
     ...['-c:a', ...audio, file],
   ]);
   return file;
