@@ -23,7 +23,7 @@ export class FileDesk {
 
   /**
    * Resolves when the result is complete. Rejects with a ClearwayError, retryable when another attempt may work (the
-   * restorer died, say), and with CLEARWAY_JOB_CANCELLED once an aborted one has been cleaned up.
+   * restorer ended, say), and with CLEARWAY_JOB_CANCELLED once an aborted one has been cleaned up.
    */
   async restore(request: FileRequest, { signal, onProgress }: RunOptions): Promise<FileResult> {
     const client = await this.place(signal);
@@ -35,19 +35,17 @@ export class FileDesk {
       else if (event.t === 'file-done') resolve(event.result);
       else reject(new ClearwayError(event.error.code, event.error.message, event.error));
     };
-    const onDown = (cause: string) => {
+    const onGone = (cause: string) => {
       reject(
         new ClearwayError(
           'CLEARWAY_RESTORER_DOWN',
-          `The restorer died while it restored the file: ${cause}.`,
-          {
-            retryable: true,
-          },
+          `The restorer ended while it restored the file: ${cause}.`,
+          { retryable: true },
         ),
       );
     };
     const cancel = () => client.send({ t: 'file-cancel', id });
-    client.on('file', onFile).on('down', onDown);
+    client.on('file', onFile).on('gone', onGone);
     signal.addEventListener('abort', cancel);
     this.load.set(client, (this.load.get(client) ?? 0) + 1);
     try {
@@ -58,7 +56,7 @@ export class FileDesk {
       await rm(partPath(request.output), { force: true });
       throw error;
     } finally {
-      client.off('file', onFile).off('down', onDown);
+      client.off('file', onFile).off('gone', onGone);
       signal.removeEventListener('abort', cancel);
       this.load.set(client, this.load.get(client)! - 1);
     }

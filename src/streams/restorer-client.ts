@@ -37,7 +37,10 @@ interface RestorerEvents {
   ready: [facts: RestorerFacts];
   /** Its models are open. */
   opened: [facts: RestorerFacts];
+  /** It died, or was ended to be started anew: the next one follows. */
   down: [cause: string];
+  /** Its process is gone, however it ended: what it was doing is lost. */
+  gone: [cause: string];
 }
 
 /** The gateway's end of the restorer process: forks it, listens to it, and starts it again when it dies or hangs. */
@@ -134,10 +137,11 @@ export class RestorerClient extends EventEmitter<RestorerEvents> {
     this.closing = true;
     clearTimeout(this.restart);
     clearTimeout(this.watchdog);
-    const { child } = this;
+    const { child, takesCommands } = this;
+    this.takesCommands = false;
     if (!child?.pid || child.exitCode !== null || child.signalCode !== null) return;
     // One that still times its models does not listen yet, and holds nothing that has to be ended in order.
-    if (!this.takesCommands) child.kill('SIGKILL');
+    if (!takesCommands) child.kill('SIGKILL');
     await end(child);
   }
 
@@ -226,6 +230,7 @@ export class RestorerClient extends EventEmitter<RestorerEvents> {
     clearTimeout(this.watchdog);
     const { opened } = this;
     this.opened = this.takesCommands = false;
+    this.emit('gone', cause);
     if (this.closing) return;
     if (this.renewing !== undefined) {
       this.emit('down', this.renewing);

@@ -22,10 +22,10 @@ after(async () => {
 });
 
 /** Begins to restore the clip; resolves when some of its frames are done. */
-function begin(signal?: AbortSignal): { begun: Promise<void>; result: Promise<unknown> } {
+function begin(signal?: AbortSignal, by = restoring): { begun: Promise<void>; result: Promise<unknown> } {
   const { promise: begun, resolve } = Promise.withResolvers<void>();
   const onProgress = ({ frames }: FileProgress) => frames > 0 && resolve();
-  const result = restoring.restore(clip, output(), {}, { onProgress, ...(signal ? { signal } : {}) });
+  const result = by.restore(clip, output(), {}, { onProgress, ...(signal ? { signal } : {}) });
   return { begun, result };
 }
 
@@ -53,4 +53,34 @@ test('a restorer that dies gives its file up for another attempt, which waits un
   await second.begun;
   again.abort();
   await assert.rejects(second.result, { code: 'CLEARWAY_JOB_CANCELLED' });
+});
+
+test('a restorer that is ended gives its file up for another attempt: another restorer’s, or its own once it is back', async () => {
+  await using other = await startRestoring();
+  const { client } = other;
+  const first = begin(undefined, other);
+  await first.begun;
+  client.renewOn('cpu');
+  await assert.rejects(first.result, { code: 'CLEARWAY_RESTORER_DOWN', retryable: true });
+
+  const second = begin(undefined, other);
+  await second.begun;
+  const closed = other[Symbol.asyncDispose]();
+  assert.equal(client.ready, undefined, 'it is given no other file');
+  await assert.rejects(second.result, { code: 'CLEARWAY_RESTORER_DOWN', retryable: true });
+  await closed;
+  assert.deepEqual(await readdir(directory.path), ['in.mp4']);
+});
+
+test('so does one that has to be killed when it is ended', async () => {
+  await using other = await startRestoring();
+  const { begun, result } = begin(undefined, other);
+  await begun;
+  const pid = other.client.pid!;
+  process.kill(pid, 'SIGSTOP');
+  const closed = other[Symbol.asyncDispose]();
+  process.kill(pid, 'SIGKILL');
+  await assert.rejects(result, { code: 'CLEARWAY_RESTORER_DOWN', retryable: true });
+  await closed;
+  assert.deepEqual(await readdir(directory.path), ['in.mp4']);
 });

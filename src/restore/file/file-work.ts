@@ -23,11 +23,16 @@ export class FileWork {
     }
   }
 
-  /** Gives every file up; resolves when nothing is left of them. */
+  /** Gives every file up, for another restorer to take; resolves when nothing is left of them. */
   async stop(): Promise<void> {
-    const running = [...this.running.entries()];
-    for (const [id] of running) this.cancel(id);
-    await Promise.all(running.map(([, { ended }]) => ended));
+    const reason = new ClearwayError(
+      'CLEARWAY_RESTORER_DOWN',
+      'The restorer was ended while it restored the file.',
+      { retryable: true },
+    );
+    const running = [...this.running.values()];
+    for (const { abort } of running) abort.abort(reason);
+    await Promise.all(running.map(({ ended }) => ended));
   }
 
   private cancel(id: number): void {
