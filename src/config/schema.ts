@@ -11,6 +11,15 @@ export const streamName = z
     'use 1 to 64 letters, digits, - or _, starting with a letter or digit',
   );
 
+/** Words for people: no control characters, no halves of characters, nothing that turns the text after it around. */
+const title = z
+  .string()
+  .max(80, 'write at most 80 characters')
+  .regex(
+    /^(?=.*\S)[^\p{Cc}\p{Cs}\p{Zl}\p{Zp}\u202A-\u202E\u2066-\u2069]*$/u,
+    'write words, without line breaks and control characters',
+  );
+
 const bitrate = z.number().int().min(50_000).max(100_000_000);
 const port = z.number().int().min(0).max(65535);
 
@@ -43,6 +52,7 @@ export const streamSchema = z
       .describe(
         'rtsp(s)://, rtmp(s)://, srt://, http(s):// URL to pull; `push` to receive RTMP; `demo` for the built-in camera; file: and lavfi: only in this file',
       ),
+    title: title.optional().describe('what people see in place of the name: any text'),
     transport: z
       .enum(['auto', 'tcp', 'udp'])
       .default('auto')
@@ -278,7 +288,7 @@ export const configSchema = z.strictObject({
     })
     .prefault({}),
   defaults: streamSchema
-    .omit({ source: true, origin: true, key: true })
+    .omit({ source: true, title: true, origin: true, key: true })
     .partial()
     .optional()
     .describe('applied to every stream that does not say otherwise'),

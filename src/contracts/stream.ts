@@ -69,6 +69,8 @@ export interface RestorationInfo {
 /** A stream's whole public state: what the API returns, `/events` pushes and the page shows. */
 export interface StreamStatus {
   name: string;
+  /** What people see in place of the name, where it has been given one. */
+  title?: string;
   state: StreamState;
   /** Why it is in this state, in words. */
   cause: string;

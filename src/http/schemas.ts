@@ -16,6 +16,7 @@ export type Shape<T> = Record<keyof T, z.ZodType>;
 export const statusSchema = z
   .object({
     name: streamName,
+    title: z.string().optional().describe('what people see in place of the name'),
     state: z.enum(STREAM_STATES),
     cause: z.string().describe('why it is in this state, in words'),
     error: z.object({ code: z.string(), message: z.string(), retryable: z.boolean() }).optional(),
@@ -114,7 +115,7 @@ export const streamPatchSchema = z
       Object.entries(withDefault).map(([name, setting]) => [name, setting.nullable().optional()]),
     ) as { [K in keyof typeof withDefault]: z.ZodOptional<z.ZodNullable<(typeof withDefault)[K]>> }),
   })
-  .describe('Settings of a stream to change; null takes one back to its default, and removes the key');
+  .describe('Settings of a stream to change; null takes one back to its default, and removes title or key');
 export const loginSchema = z.strictObject({ user: z.string().max(64), password: z.string().max(1024) });
 
 export const sessionSchema = z

@@ -97,6 +97,7 @@ export class Stream implements PublishedStream {
     const shown = this.state === 'live' || this.state === 'degraded' ? report : undefined;
     return {
       name: this.name,
+      ...(this.config.title === undefined ? {} : { title: this.config.title }),
       state: this.state,
       cause: this.cause,
       ...(this.error ? { error: this.error } : {}),

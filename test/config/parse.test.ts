@@ -23,6 +23,16 @@ describe('parseConfig', () => {
     assert.deepEqual(Object.keys(config.streams), []);
   });
 
+  it('takes any words for a title', () => {
+    for (const title of ['Küche, Hintertür', 'حديقة', '大門 "2": #1', '👩‍🌾 barn', 'ü'.repeat(80)]) {
+      const { config } = parseConfig(
+        JSON.stringify({ streams: { gate: { source: 'demo', title } } }),
+        'c.yml',
+      );
+      assert.equal(config.streams.gate?.title, title);
+    }
+  });
+
   it('takes a section whose lines are all commented out as absent', () => {
     const { config } = parseConfig('http:\n#  port: 1\nstreams:\n# gate: {}\n', 'c.yml');
     assert.equal(config.http.port, 8080);
@@ -79,6 +89,23 @@ describe('parseConfig', () => {
       'streams:\n  bad name: {source: demo}',
       /^c\.yml:2:3 streams\.bad name: use 1 to 64/,
     ],
+    [
+      'a title of two lines',
+      'streams:\n  gate:\n    title: "a\\nb"\n    source: demo',
+      /^c\.yml:3:12 streams\.gate\.title: write words, without line breaks/,
+    ],
+    ['a title of nothing', "streams: {gate: {source: demo, title: ' '}}", /gate\.title: write words/],
+    [
+      'a title that turns text around',
+      'streams: {gate: {source: demo, title: "a\\u202Eb"}}',
+      /gate\.title: write words/,
+    ],
+    [
+      'a title too long',
+      `streams: {gate: {source: demo, title: ${'ü'.repeat(81)}}}`,
+      /gate\.title: .*at most 80/,
+    ],
+    ['a title for all', 'defaults: {title: Gate}', /defaults\.title: unknown key/],
     [
       'a model outside models/',
       'defaults: {model: ../../etc}',

@@ -75,6 +75,15 @@ describe('/api/v1', { timeout: 120_000 }, () => {
     assert.deepEqual(server.control.streams.get('gate')?.settings, { source: 'rtsp://user:hunter2@cam/1' });
   });
 
+  it('takes a title and takes it out for null', async () => {
+    const patch = (title: string | null) =>
+      call('/api/v1/streams/gate', jsonRequest('PATCH', { key: null, strength: null, title }));
+    assert.equal((await patch('Küche, Hintertür')).status, 200);
+    assert.equal(server.control.streams.get('gate')?.settings.title, 'Küche, Hintertür');
+    assert.equal((await patch(null)).status, 200);
+    assert.deepEqual(server.control.streams.get('gate')?.settings, { source: 'rtsp://user:hunter2@cam/1' });
+  });
+
   it('refuses a redacted secret sent back, which would overwrite the real one', async () => {
     for (const patch of [{ source: 'rtsp://***@cam/1' }, { key: '***' }]) {
       const { status, body } = await call('/api/v1/streams/gate', jsonRequest('PATCH', patch));
@@ -138,6 +147,7 @@ describe('/api/v1', { timeout: 120_000 }, () => {
       'BAD_REQUEST',
       /^model: name a dir/,
     ],
+    ['a title of two lines', 'PATCH', '/gate', { title: 'a\nb' }, 400, 'BAD_REQUEST', /^title: write words/],
     ['no source', 'PATCH', '/gate', { source: null }, 400, 'BAD_REQUEST', /^source: must be text/],
     ['null', 'PATCH', '/gate', null, 400, 'BAD_REQUEST', /^body: must be a map/],
     ['a list', 'POST', '', [], 400, 'BAD_REQUEST', /^body: must be a map/],

@@ -132,15 +132,16 @@ test('a changed source is not described by what the old one was', async () => {
   assert.equal(rig.stream.status.input, undefined);
 });
 
-test('model and height change without another connection', async () => {
+test('model, height and title change without another connection', async () => {
   using rig = new Rig();
   rig.stream.wake('configured');
   await rig.settle();
   rig.live();
-  rig.stream.reconfigure(rig.config({ model: 'none', height: 480 }));
+  rig.stream.reconfigure(rig.config({ model: 'none', height: 480, title: 'Küche' }));
   await rig.settle();
   assert.equal(rig.of('start').length, 1);
   assert.equal(rig.stream.status.state, 'live');
+  assert.equal(rig.stream.status.title, 'Küche');
   const { model, height } = rig.of('settings').at(-1)!.settings;
   assert.deepEqual([model, height], ['none', 480]);
 });

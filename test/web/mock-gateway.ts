@@ -158,7 +158,9 @@ export class MockGateway implements AsyncDisposable {
       return reply({});
     }
     if (method === 'POST') {
-      const created = status(String(body.name), { state: 'connecting', cause: 'connecting to the camera' });
+      const title = body.title === undefined ? {} : { title: String(body.title) };
+      const cause = 'connecting to the camera';
+      const created = status(String(body.name), { ...title, state: 'connecting', cause });
       this.settings.set(created.name, body);
       this.put(created);
       return reply(created, 201);
@@ -173,8 +175,13 @@ export class MockGateway implements AsyncDisposable {
     }
     if (method === 'PATCH') {
       this.settings.set(name, { ...this.settings.get(name), ...body });
-      const { restoration } = known;
-      if (restoration) this.put({ ...known, restoration: { ...restoration, ...body } });
+      const { restoration, title, ...rest } = known;
+      const now = body.title === undefined ? title : body.title;
+      this.put({
+        ...rest,
+        ...(typeof now === 'string' ? { title: now } : {}),
+        ...(restoration ? { restoration: { ...restoration, ...body } } : {}),
+      });
       return reply(this.streams.get(name));
     }
     reply({ ...known, settings: { source: known.source, transport: 'auto', ...this.settings.get(name) } });

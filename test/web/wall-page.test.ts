@@ -150,6 +150,49 @@ test('adding: problems stand beside their field, then the camera is on the wall'
   await page.close();
 });
 
+test('a title stands in place of the name, in any words, until it is taken away', limit, async () => {
+  const { gateway } = site;
+  gateway.streams.set('cam1', status('cam1', { title: 'Zufahrt' }));
+  gateway.streams.set('cam2', status('cam2'));
+  const { page, complaints } = await site.open('/');
+  await page.getByText('2 cameras').waitFor();
+  await page.keyboard.press('n');
+  const adding = page.getByRole('dialog', { name: 'Add camera' });
+  await adding.getByLabel('Name').fill('kitchen');
+  await adding.getByLabel('Title').fill(' Küche, Hintertür ');
+  await adding.getByLabel('Camera address').fill('rtsp://192.168.1.9/live');
+  await page.keyboard.press('Enter');
+  await page.getByText('Küche, Hintertür added.').waitFor();
+  assert.equal(gateway.settings.get('kitchen')?.title, 'Küche, Hintertür');
+  // In the order in which they are read.
+  assert.deepEqual(await page.locator('.card h2').allTextContents(), ['cam2', 'Küche, Hintertür', 'Zufahrt']);
+
+  await page.getByRole('link', { name: 'Küche, Hintertür' }).click();
+  await page.waitForURL('**/streams/kitchen');
+  await page.getByRole('heading', { level: 1, name: 'Küche, Hintertür' }).waitFor();
+  assert.equal(await page.title(), 'Küche, Hintertür · Clearway');
+  gateway.put(status('kitchen', { title: 'Küche' }));
+  await page.getByRole('heading', { level: 1, name: 'Küche', exact: true }).waitFor();
+  assert.equal(await page.title(), 'Küche · Clearway');
+  await page.getByRole('img', { name: 'Live picture of Küche', exact: true }).waitFor();
+  await page.goBack();
+
+  gateway.settings.set('cam1', { title: 'Zufahrt' });
+  const dialog = await edit(page, 'Zufahrt');
+  assert.equal(await dialog.getByLabel('Title').inputValue(), 'Zufahrt');
+  await dialog.getByLabel('Title').fill('');
+  await dialog.getByRole('button', { name: 'Save' }).click();
+  await page.getByText('cam1 saved.').waitFor();
+  assert.equal(
+    gateway.requests.findLast((line) => line.startsWith('PATCH')),
+    'PATCH /api/v1/streams/cam1 {"title":null}',
+  );
+  await page.getByRole('link', { name: 'cam1' }).waitFor();
+  await page.getByRole('button', { name: 'Edit cam1' }).waitFor();
+  assert.deepEqual(complaints, []);
+  await page.close();
+});
+
 test('a camera that pushes gets a key, which is shown once with where to push', limit, async () => {
   const { gateway } = site;
   const { page, complaints } = await site.open('/');

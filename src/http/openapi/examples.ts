@@ -11,6 +11,7 @@ import type {
 
 export const stream: z.input<typeof statusSchema> = {
   name: 'gate',
+  title: 'Front gate',
   state: 'live',
   cause: 'the picture is there',
   since: '2026-11-26T08:00:00.000Z',
@@ -37,6 +38,7 @@ export const stream: z.input<typeof statusSchema> = {
 
 export const newStream: z.input<typeof newStreamSchema> = {
   name: 'gate',
+  title: 'Front gate',
   source: 'rtsp://user:password@192.168.1.20/stream1',
 };
 

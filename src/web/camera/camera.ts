@@ -1,7 +1,7 @@
 import { type Context, mayEdit, type View } from '../core/context.ts';
 import { h, setText } from '../core/dom.ts';
 import { icon } from '../core/icons.ts';
-import { causeAndTry, hasPicture } from '../core/state.ts';
+import { causeAndTry, hasPicture, titleOf } from '../core/state.ts';
 import { openCameraForm } from '../wall/form.ts';
 import { Controls } from './controls.ts';
 import { FactsPanel, LatencyPanel } from './figures.ts';
@@ -10,11 +10,13 @@ import { Stage } from './stage.ts';
 
 const PROTOCOL_WORDS = { webrtc: 'WebRTC', hls: 'HLS' } as const;
 
+const pageTitle = (title: string): string => `${title} · Clearway`;
+
 function missing(name: string): View {
   const back = h('a', { href: '/' }, 'All cameras');
   return {
     element: h('div', { class: 'empty' }, h('h2', {}, `There is no camera named ${name}`), h('p', {}, back)),
-    title: `${name} · Clearway`,
+    title: pageTitle(name),
     dispose: () => {},
   };
 }
@@ -28,6 +30,8 @@ export function cameraView(context: Context, name: string): View {
   const latency = new LatencyPanel();
   const facts = new FactsPanel();
   const cause = h('p', { class: 'camera-cause' });
+  const known = store.get(name);
+  const heading = h('h1', {}, known ? titleOf(known) : name);
   const edit = h(
     'button',
     {
@@ -44,7 +48,7 @@ export function cameraView(context: Context, name: string): View {
   const element = h(
     'div',
     { class: 'camera' },
-    h('div', { class: 'camera-head' }, back, h('h1', {}, name), cause, mayEdit(context, name) && edit),
+    h('div', { class: 'camera-head' }, back, heading, cause, mayEdit(context, name) && edit),
     h(
       'div',
       { class: 'camera-main' },
@@ -76,6 +80,7 @@ export function cameraView(context: Context, name: string): View {
     stage.update();
     if (status === undefined) return;
     const words = causeAndTry(status, events.clock.now());
+    if (setText(heading, titleOf(status))) document.title = pageTitle(titleOf(status));
     setText(cause, words);
     cause.title = words;
     controls.update(status);
@@ -107,7 +112,7 @@ export function cameraView(context: Context, name: string): View {
 
   return {
     element,
-    title: `${name} · Clearway`,
+    title: pageTitle(heading.textContent),
     dispose() {
       clearInterval(tick);
       abort.abort();

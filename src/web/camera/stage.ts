@@ -4,7 +4,7 @@ import type { Context } from '../core/context.ts';
 import { Divider } from '../core/divider.ts';
 import { h, setText } from '../core/dom.ts';
 import { ms } from '../core/format.ts';
-import { awaitsPush, badge, causeAndTry, hasPicture } from '../core/state.ts';
+import { awaitsPush, badge, causeAndTry, hasPicture, titleOf } from '../core/state.ts';
 import { Player, type PlayerStatus } from '../player/player.ts';
 import { Picture } from './compare.ts';
 import { markIdle } from './idle.ts';
@@ -70,7 +70,6 @@ export class Stage {
     this.#name = name;
     const videos = h('div', { class: 'videos', 'aria-hidden': 'true' });
     this.#picture.canvas.setAttribute('role', 'img');
-    this.#picture.canvas.setAttribute('aria-label', `Live picture of ${name}`);
     this.#surface = h('div', { class: 'picture', 'data-shows': 'compare', 'data-empty': true });
     this.#divider = new Divider(this.#surface, {
       before: 'camera',
@@ -152,6 +151,8 @@ export class Stage {
     setText(this.#overlayTitle, overlay?.title ?? '');
     setText(this.#overlayText, overlay?.text ?? '');
     if (status !== undefined) this.#badge.set(status);
+    const title = status === undefined ? this.#name : titleOf(status);
+    this.#picture.canvas.setAttribute('aria-label', `Live picture of ${title}`);
     const passed = status?.restoration?.model === 'none';
     setText(this.#restoredTag, passed ? 'passed through' : 'restored');
     this.#restoredTag.dataset.passed = String(passed);

@@ -5,6 +5,8 @@ import type { StreamStatus } from '../../contracts/stream.ts';
 
 /** What a person can set on a camera; the same names as in clearway.yml. */
 export interface CameraSettings {
+  /** What people see in place of the name. */
+  title: string;
   source: string;
   transport: 'auto' | 'tcp' | 'udp';
   onDemand: boolean;
@@ -113,9 +115,11 @@ export const api = {
   stream: (name: string) => json<StreamStatus & { settings?: Partial<CameraSettings> }>('GET', at(name)),
   create: (camera: Partial<CameraSettings> & { name: string }) =>
     json<StreamStatus>('POST', '/api/v1/streams', camera),
-  /** A `null` removes the key. */
-  update: (name: string, patch: Partial<Omit<CameraSettings, 'key'>> & { key?: string | null }) =>
-    json<StreamStatus>('PATCH', at(name), patch),
+  /** A `null` removes title or key. */
+  update: (
+    name: string,
+    patch: Partial<Omit<CameraSettings, 'title' | 'key'>> & { title?: string | null; key?: string | null },
+  ) => json<StreamStatus>('PATCH', at(name), patch),
   remove: (name: string) => json<void>('DELETE', at(name)),
   models: () => json<ModelInfo[]>('GET', '/api/v1/models'),
   rtmp: () => json<RtmpInfo>('GET', '/api/v1/rtmp'),

@@ -33,9 +33,11 @@ export function s<K extends keyof SVGElementTagNameMap>(
   return element;
 }
 
-/** Sets text only when it changes, so that live figures cost no layout while they stand still. */
-export function setText(element: Element, text: string): void {
-  if (element.textContent !== text) element.textContent = text;
+/** Sets text only when it changes, so that live figures cost no layout while they stand still; whether it did. */
+export function setText(element: Element, text: string): boolean {
+  if (element.textContent === text) return false;
+  element.textContent = text;
+  return true;
 }
 
 let ids = 0;

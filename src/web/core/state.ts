@@ -10,6 +10,9 @@ const STATE_WORDS: Record<StreamState, string> = {
   disabled: 'Off',
 };
 
+/** What people call a camera. */
+export const titleOf = ({ name, title }: Pick<StreamStatus, 'name' | 'title'>): string => title ?? name;
+
 /** Whether a stream is ready and nobody pushes it: it is not asleep, for watching it does not wake it. */
 export const awaitsPush = ({ state, source, onDemand, viewers }: StreamStatus): boolean =>
   state === 'idle' && source === 'push' && (!onDemand || viewers.webrtc + viewers.hls > 0);

@@ -1,5 +1,6 @@
 import type { ServerEvent } from '../../contracts/events.ts';
 import type { StreamStatus } from '../../contracts/stream.ts';
+import { titleOf } from './state.ts';
 
 /** Every stream's newest status, and whether it is being kept fresh. */
 export class Store {
@@ -19,9 +20,11 @@ export class Store {
     return this.#streams.get(name);
   }
 
-  /** By name, as people read them: cam2 before cam10. */
+  /** By what people call them, as people read: cam2 before cam10. */
   list(): StreamStatus[] {
-    return [...this.#streams.values()].sort((a, b) => a.name.localeCompare(b.name, 'en', { numeric: true }));
+    return [...this.#streams.values()].sort(
+      (a, b) => titleOf(a).localeCompare(titleOf(b), 'en', { numeric: true }) || (a.name < b.name ? -1 : 1),
+    );
   }
 
   /** Calls `listener` after every change until `signal` aborts. */

@@ -1,7 +1,7 @@
 import type { StreamStatus } from '../../contracts/stream.ts';
+import { type IconButton, iconButton } from '../core/controls.ts';
 import { h, setText } from '../core/dom.ts';
 import { fps, ms, percent } from '../core/format.ts';
-import { icon } from '../core/icons.ts';
 import {
   awaitsPush,
   badge,
@@ -11,6 +11,7 @@ import {
   passesAsWanted,
   restoredShare,
   shortCause,
+  titleOf,
 } from '../core/state.ts';
 import { RecentFrames } from './recent-frames.ts';
 import { Snapshot } from './snapshot.ts';
@@ -38,6 +39,8 @@ export class Card {
   readonly element: HTMLElement;
   readonly name: string;
   readonly #snapshot: Snapshot;
+  readonly #link: HTMLAnchorElement;
+  readonly #pencil: IconButton | undefined;
   readonly #badge = badge();
   readonly #outcomes = outcomeBar();
   readonly #cause = h('p', { class: 'card-cause' });
@@ -52,22 +55,15 @@ export class Card {
     this.name = name;
     this.#snapshot = new Snapshot(name);
     this.#restored.element.title = 'Of the frames of the last minute';
-    const pencil =
-      edit &&
-      h('button', { class: 'icon-button card-edit', type: 'button', title: `Edit ${name}`, onclick: edit });
-    pencil?.append(icon('edit'), h('span', { class: 'sr' }, `Edit ${name}`));
+    this.#link = h('a', { href: `/streams/${encodeURIComponent(name)}` });
+    this.#pencil = edit && iconButton('edit', '', edit);
+    this.#pencil?.element.classList.add('card-edit');
     this.element = h(
       'li',
       { class: 'card' },
       h('div', { class: 'card-picture' }, this.#snapshot.element, this.#note, this.#badge.element),
       this.#outcomes.element,
-      h(
-        'div',
-        { class: 'card-head' },
-        h('h2', {}, h('a', { href: `/streams/${encodeURIComponent(name)}` }, name)),
-        pencil,
-        this.#cause,
-      ),
+      h('div', { class: 'card-head' }, h('h2', {}, this.#link), this.#pencil?.element, this.#cause),
       h(
         'dl',
         { class: 'card-figures' },
@@ -83,7 +79,12 @@ export class Card {
   update(status: StreamStatus, now: number): void {
     const live = hasPicture(status);
     const cause = shortCause(status);
+    const title = titleOf(status);
     this.element.dataset.state = status.state;
+    if (setText(this.#link, title)) {
+      this.#link.title = title;
+      this.#pencil?.show('edit', `Edit ${title}`);
+    }
     this.#snapshot.wanted = live;
     this.#badge.set(status);
     setText(this.#cause, cause);

@@ -3,15 +3,16 @@ import type { Context } from '../core/context.ts';
 import { segmented } from '../core/controls.ts';
 import { h, setText, uid } from '../core/dom.ts';
 import { icon } from '../core/icons.ts';
+import { titleOf } from '../core/state.ts';
 import { newKey, pushAddress, pushGuide } from './push.ts';
 
-const FIELDS = ['name', 'source', 'key', 'transport', 'onDemand'] as const;
+const FIELDS = ['name', 'title', 'source', 'key', 'transport', 'onDemand'] as const;
 type Field = (typeof FIELDS)[number];
 
 /** Which field a problem is about, from its code or from the `field: ` its sentence begins with. */
 export function fieldOf(problem: ApiError): { field: Field | undefined; message: string } {
   const { code, message } = problem;
-  const said = /^(?:[\w-]+\.)*(name|source|key|transport|onDemand): (.+)$/s.exec(message);
+  const said = /^(?:[\w-]+\.)*(name|title|source|key|transport|onDemand): (.+)$/s.exec(message);
   if (said) return { field: said[1] as Field, message: said[2] ?? message };
   if (code === 'CLEARWAY_STREAM_EXISTS') return { field: 'name', message };
   if (code === 'CLEARWAY_URL_REFUSED' || code.startsWith('CLEARWAY_SOURCE_'))
@@ -49,6 +50,7 @@ function row(label: string, input: HTMLElement, says: string, ...beside: HTMLEle
 /** The dialog that adds a camera, or edits and removes the one named `editing`. */
 export function openCameraForm(context: Context, editing?: string): void {
   const name = h('input', { required: true, maxlength: 64, autocomplete: 'off', spellcheck: 'false' });
+  const title = h('input', { maxlength: 80, autocomplete: 'off' });
   const source = h('input', { required: true, maxlength: 2048, autocomplete: 'off', spellcheck: 'false' });
   source.placeholder = 'rtsp://user:password@192.168.1.20/stream1';
   name.placeholder = 'front-door';
@@ -83,6 +85,7 @@ export function openCameraForm(context: Context, editing?: string): void {
       : 'Passwords are hidden here. To change one, type the whole address again.';
   const rows = {
     name: row('Name', name, 'Letters, digits, - and _. It becomes part of the addresses.'),
+    title: row('Title', title, 'Any words, shown in place of the name. It may stay empty.'),
     source: row('Camera address', source, sourceHint),
     key: row('Stream key', key, 'Whoever pushes must know it. Where to push comes next.', another, noKey),
     transport: row('RTSP transport', transport, 'Automatic tries TCP first, then UDP.'),
@@ -118,12 +121,15 @@ export function openCameraForm(context: Context, editing?: string): void {
   );
   const cancel = h('button', { class: 'button', type: 'button', onclick: () => dialog.close() }, 'Cancel');
   const remove = h('button', { class: 'button danger', type: 'button' }, icon('trash'), 'Remove');
-  const heading = h('h2', { id: uid('title') }, editing === undefined ? 'Add camera' : `Edit ${editing}`);
+  const known = editing === undefined ? undefined : context.store.get(editing);
+  const who = known ? titleOf(known) : (editing ?? '');
+  const heading = h('h2', { id: uid('title') }, editing === undefined ? 'Add camera' : `Edit ${who}`);
   const form = h(
     'form',
     { novalidate: true },
     heading,
     editing === undefined && rows.name.element,
+    rows.title.element,
     h('div', { class: 'field' }, h('span', { class: 'label' }, 'How the picture comes'), ways.element),
     rows.source.element,
     rows.key.element,
@@ -146,6 +152,7 @@ export function openCameraForm(context: Context, editing?: string): void {
     const fill = (settings: Partial<CameraSettings>): void => {
       before = { source: '', transport: 'auto', onDemand: false, ...settings };
       const push = before.source === 'push';
+      title.value = before.title ?? '';
       source.value = push ? '' : (before.source ?? '');
       removeKey(false);
       noKey.hidden = before.key === undefined;
@@ -153,8 +160,8 @@ export function openCameraForm(context: Context, editing?: string): void {
       transport.value = before.transport ?? 'auto';
       onDemand.checked = before.onDemand ?? false;
     };
-    const known = context.store.get(editing);
-    fill({ source: known?.source ?? '', transport: 'auto', onDemand: known?.onDemand ?? false });
+    const { source: address = '', title: words, onDemand: sleeps = false } = known ?? {};
+    fill({ source: address, onDemand: sleeps, ...(words === undefined ? {} : { title: words }) });
     save.disabled = true;
     Promise.all([api.stream(editing), api.rtmp()])
       .then(([{ settings }, rtmp]) => {
@@ -173,7 +180,7 @@ export function openCameraForm(context: Context, editing?: string): void {
     for (const field of FIELDS) setText(rows[field].error, '');
     for (const input of Object.values(inputs)) input.removeAttribute('aria-invalid');
   };
-  const inputs: Record<Field, HTMLElement> = { name, source, key, transport, onDemand };
+  const inputs: Record<Field, HTMLElement> = { name, title, source, key, transport, onDemand };
   const blame = (field: Field, message: string): void => {
     setText(rows[field].error, message);
     inputs[field].setAttribute('aria-invalid', 'true');
@@ -204,12 +211,14 @@ export function openCameraForm(context: Context, editing?: string): void {
     event.preventDefault();
     clear();
     const called = editing ?? name.value.trim();
+    const words = title.value.trim();
     const secret = pushed ? key.value.trim() : '';
     const wanted: Partial<CameraSettings> & { source: string } = {
       source: pushed ? 'push' : source.value.trim(),
       onDemand: onDemand.checked,
       ...(pushed ? {} : { transport: transport.value as CameraSettings['transport'] }),
       ...(secret === '' ? {} : { key: secret }),
+      ...(words === '' ? {} : { title: words }),
     };
     if (wanted.source === '') return blame('source', 'Where is the camera?');
     if (!/^([a-z][a-z0-9+.-]*:|push$|demo$)/i.test(wanted.source)) {
@@ -228,13 +237,18 @@ export function openCameraForm(context: Context, editing?: string): void {
       if (editing === undefined) {
         context.store.put(await api.create({ name: called, ...wanted }));
       } else {
-        const told = pushed && keyless && secret === '' ? { ...wanted, key: null } : wanted;
+        const told = {
+          ...wanted,
+          ...(pushed && keyless && secret === '' ? { key: null } : {}),
+          ...(words === '' && before.title !== undefined ? { title: null } : {}),
+        };
         const changed = Object.entries(told).filter(
           ([setting, value]) => before[setting as keyof CameraSettings] !== value,
         );
         if (changed.length > 0) context.store.put(await api.update(editing, Object.fromEntries(changed)));
       }
-      const said = editing === undefined ? `${called} added.` : `${called} saved.`;
+      const shown = words || called;
+      const said = editing === undefined ? `${shown} added.` : `${shown} saved.`;
       if (rtmp) return showGuide(said, pushGuide(rtmp, called, secret));
       dialog.close();
       context.toast(said);
@@ -248,7 +262,7 @@ export function openCameraForm(context: Context, editing?: string): void {
   remove.addEventListener('click', async () => {
     if (remove.dataset.sure === undefined) {
       remove.dataset.sure = '';
-      remove.replaceChildren(icon('trash'), `Remove ${editing} for everybody`);
+      remove.replaceChildren(icon('trash'), `Remove ${who} for everybody`);
       return;
     }
     if (editing === undefined) return;
@@ -257,7 +271,7 @@ export function openCameraForm(context: Context, editing?: string): void {
       await api.remove(editing);
       dialog.close();
       context.store.drop(editing);
-      context.toast(`${editing} removed.`);
+      context.toast(`${who} removed.`);
       if (location.pathname !== '/') context.navigate('/');
     } catch (error) {
       explain(error);

@@ -2,7 +2,7 @@ import type { StreamStatus } from '../../contracts/stream.ts';
 import { type Context, mayEdit, type View } from '../core/context.ts';
 import { h, setText } from '../core/dom.ts';
 import { icon } from '../core/icons.ts';
-import { awaitsPush, sentence } from '../core/state.ts';
+import { awaitsPush, sentence, titleOf } from '../core/state.ts';
 import { Card } from './card.ts';
 import { openCameraForm } from './form.ts';
 
@@ -124,7 +124,9 @@ export function wallView(context: Context): View {
       }
       if (grid.children[index] !== card.element)
         grid.insertBefore(card.element, grid.children[index] ?? null);
-      card.element.hidden = !status.name.toLowerCase().includes(wanted);
+      card.element.hidden = ![titleOf(status), status.name].some((text) =>
+        text.toLowerCase().includes(wanted),
+      );
       if (!card.element.hidden) shown++;
       card.update(status, context.events.clock.now());
     }
