@@ -71,6 +71,8 @@ const context = (): Context => ({
 
 function show(next: View): void {
   view?.dispose();
+  // A dialog is about what was there: over the login it would keep people from signing in.
+  for (const dialog of document.querySelectorAll('dialog')) dialog.close();
   view = next;
   document.title = next.title;
   shell.show(next.element);
@@ -84,8 +86,11 @@ function route(): void {
   const file = /^\/files\/([^/]+)\/?$/.exec(location.pathname)?.[1];
   shell.setUser(session, signOut);
   shell.setPlace(location.pathname.startsWith('/files') ? 'files' : 'cameras');
-  if (session.auth && session.user === undefined) show(loginView(() => void start()));
-  else if (name !== undefined) show(cameraView(context(), decodeURIComponent(name)));
+  if (session.auth && session.user === undefined) {
+    show(loginView(() => void start()));
+    // The next person may not see all that this one did.
+    store.reset();
+  } else if (name !== undefined) show(cameraView(context(), decodeURIComponent(name)));
   else if (location.pathname === '/') show(wallView(context()));
   else if (file !== undefined) show(compareView(context(), decodeURIComponent(file)));
   else if (/^\/files\/?$/.test(location.pathname)) show(filesView(context()));

@@ -337,6 +337,38 @@ test('with auth on, the login comes first; readers get no editing', limit, async
   await page.close();
 });
 
+test(
+  'a session that ends leads to the login, over which no dialog stays; the next person sees only their cameras',
+  limit,
+  async () => {
+    const { gateway } = site;
+    gateway.streams.set('yard', status('yard'));
+    gateway.session = { auth: true, user: { name: 'ada', role: 'admin', streams: ['*'] } };
+    const { page } = await site.open('/');
+    await edit(page, 'yard');
+    gateway.session = { auth: true };
+    const detail = 'Sign in first.';
+    gateway.refuse.set('PATCH /api/', { status: 401, body: { code: 'CLEARWAY_UNAUTHORIZED', detail } });
+    await page.getByLabel('Connect only while').check();
+    await page.getByRole('button', { name: 'Save' }).click();
+    await page.getByRole('heading', { name: 'Sign in to Clearway' }).waitFor();
+    await page.getByRole('dialog').waitFor({ state: 'detached' });
+
+    gateway.streams.clear();
+    await page.evaluate(() => {
+      new MutationObserver(() => {
+        if (document.querySelector('.card')) document.body.dataset.seen = 'yard';
+      }).observe(document.body, { childList: true, subtree: true });
+    });
+    await page.getByLabel('User').fill('bo');
+    await page.getByLabel('Password').fill('right');
+    await page.keyboard.press('Enter');
+    await page.getByText('No cameras yet').waitFor();
+    assert.equal(await page.evaluate(() => document.body.dataset.seen), undefined);
+    await page.close();
+  },
+);
+
 test('a gateway that refuses says why', limit, async () => {
   const { gateway } = site;
   const detail = 'Without auth the gateway answers only to localhost and to addresses: configure auth.';

@@ -47,6 +47,14 @@ export class Store {
     this.#changed();
   }
 
+  /** Forgets everything: who looks next may see other streams. */
+  reset(): void {
+    this.#streams.clear();
+    this.loaded = false;
+    this.refusal = '';
+    this.#changed();
+  }
+
   refuse(why: string): void {
     this.refusal = why;
     this.#changed();
