@@ -139,7 +139,8 @@ function probePicture(side: number): Uint8Array {
 
 /** Restores the frame `future` before the newest of a window. */
 export class RestorerGraph extends Graph<RestorerManifest> {
-  private readonly stateType: ElementType;
+  /** Element type of its state tensors. */
+  readonly stateType: ElementType;
 
   private constructor(
     manifest: RestorerManifest,

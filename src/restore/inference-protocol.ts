@@ -2,6 +2,7 @@ import type { ErrorInfo } from '../contracts/errors.ts';
 import type { Accelerator } from '../contracts/restorer.ts';
 import type { Provider } from './device/device.ts';
 import type { FileAnswer, FileOrder } from './file/protocol.ts';
+import type { PackedWindows } from './packed-windows.ts';
 import type { FrameRequest, FrameTimings } from './restoration.ts';
 
 export interface InferenceOptions {
@@ -37,6 +38,9 @@ export type InferenceCommand =
       source: ArrayBuffer | undefined;
     }
   | { t: 'forget'; stream: string }
+  /** Give a stream's windows up to another thread, which takes them over. */
+  | { t: 'hand-over'; id: number; stream: string }
+  | { t: 'take-over'; stream: string; windows: PackedWindows }
   | { t: 'file'; id: number; order: FileOrder }
   | { t: 'forget-file'; file: number }
   /** Finish what runs, release the graphs and end the thread. */
@@ -48,6 +52,8 @@ export type InferenceEvent =
   | { t: 'trying'; provider: Provider }
   | { t: 'ready'; accelerator: Omit<Accelerator, 'lanes'> }
   | FileAnswer
+  /** Undefined when there are none, or they could not be read: the stream begins anew. */
+  | { t: 'handed-over'; id: number; windows: PackedWindows | undefined }
   | {
       t: 'done';
       id: number;

@@ -6,6 +6,7 @@ import type { Device } from './device/device.ts';
 import { FileSteps } from './file/steps.ts';
 import type { InferenceCommand, InferenceEvent, InferenceOptions } from './inference-protocol.ts';
 import { ModelHost } from './model-host.ts';
+import { buffersOf } from './packed-windows.ts';
 import { candidates, openDevice } from './providers.ts';
 import { Restoration } from './restoration.ts';
 
@@ -70,6 +71,15 @@ function buffers(out: ArrayBuffer, source: ArrayBuffer | undefined, recycled: Ar
   return [out, ...(source ? [source] : []), ...recycled];
 }
 
+async function onHandOver({ id, stream }: Extract<InferenceCommand, { t: 'hand-over' }>): Promise<void> {
+  const windows = await streams
+    .get(stream)
+    ?.pack()
+    .catch(() => undefined);
+  streams.delete(stream);
+  post({ t: 'handed-over', id, windows }, windows && buffersOf(windows));
+}
+
 async function perform(command: InferenceCommand): Promise<void> {
   if (command.t === 'frame') return onFrame(command);
   if (command.t === 'file') {
@@ -77,6 +87,12 @@ async function perform(command: InferenceCommand): Promise<void> {
     post({ t: 'file-answer', id: command.id, ...answer }, transfer);
     const device = files.deviceOf(command.order.file);
     if (answer.error && device) await checkAlive(device);
+    return;
+  }
+  if (command.t === 'hand-over') return onHandOver(command);
+  if (command.t === 'take-over') {
+    const { stream, windows } = command;
+    streams.set(stream, await Restoration.unpack(windows, host.ready.get(windows.model)?.graph));
     return;
   }
   if (command.t === 'forget-file') return files.forget(command.file);

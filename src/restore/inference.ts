@@ -5,8 +5,10 @@ import type { Provider } from './device/device.ts';
 import type { FileAnswer, FileOrder } from './file/protocol.ts';
 import type { InferenceCommand, InferenceEvent, InferenceOptions } from './inference-protocol.ts';
 import { Lane, type LaneEvents } from './lane.ts';
+import { buffersOf } from './packed-windows.ts';
 
 type FrameCommand = Extract<InferenceCommand, { t: 'frame' }>;
+type HandedOver = Extract<InferenceEvent, { t: 'handed-over' }>;
 export type FrameDone = Extract<InferenceEvent, { t: 'done' }>;
 
 export interface Job {
@@ -40,7 +42,7 @@ interface FileStep {
  * One accelerator, shared by the streams of this process: earliest deadline first but a stream's frames in order. It has
  * one lane, which does one run at a time: concurrent runs crash the WebGPU provider, and on a CPU they only slow each
  * other down. A GPU through its own provider has several, so that one's copies and launches overlap another's
- * arithmetic; a stream, whose windows are in its thread, keeps its lane. A GPU's lane has the next stream's frame at hand
+ * arithmetic; a stream, whose windows are in its thread, keeps its lane until others leave theirs. A GPU's lane has the next stream's frame at hand
  * when it has finished one, instead of waiting for this thread. Work on files has what time is left: a step of it begins
  * only when no frame waits.
  */
@@ -50,7 +52,9 @@ export class Inference {
   /** The models are open; a job submitted before waits for that. */
   open = false;
   private readonly lanes: Lane[];
-  private queue: { job: Job; due: number; lane: Lane }[] = [];
+  private queue: { job: Job; due: number }[] = [];
+  /** Streams whose windows are between two lanes, each with what tells this move from another. */
+  private readonly moving = new Map<string, symbol>();
   private steps: FileStep[] = [];
   private nextId = 1;
 
@@ -81,8 +85,8 @@ export class Inference {
     const own = this.queue.findLastIndex((other) => other.job.stream === job.stream);
     const due = Math.min(job.deadline, now() + PATIENCE);
     const later = this.queue.findIndex((other, at) => at > own && other.due > due);
-    const lane = this.laneOf(job.stream);
-    this.queue.splice(later === -1 ? this.queue.length : later, 0, { job, due, lane });
+    this.queue.splice(later === -1 ? this.queue.length : later, 0, { job, due });
+    this.place(job.stream);
     this.pump();
   }
 
@@ -119,7 +123,9 @@ export class Inference {
     const gone = this.queue.filter(({ job }) => job.stream === stream);
     this.queue = this.queue.filter(({ job }) => job.stream !== stream);
     for (const { job } of gone) job.cancelled();
+    this.moving.delete(stream);
     for (const lane of this.lanes) if (lane.streams.delete(stream)) lane.post({ t: 'forget', stream });
+    this.balance();
   }
 
   async close(): Promise<void> {
@@ -146,13 +152,45 @@ export class Inference {
     return { ...accelerator, lanes: this.lanes.length };
   }
 
-  /** The lane that holds a stream's windows: for one that has none yet, the one with the fewest. */
+  /** A stream that has no windows yet comes into the lane with the fewest. */
+  private place(stream: string): void {
+    if (!this.lanes.some(({ streams }) => streams.has(stream))) this.bySize[0]!.streams.add(stream);
+  }
+
   private laneOf(stream: string): Lane {
-    const own = this.lanes.find(({ streams }) => streams.has(stream));
-    const lane =
-      own ?? this.lanes.reduce((least, other) => (other.streams.size < least.streams.size ? other : least));
-    lane.streams.add(stream);
-    return lane;
+    return this.lanes.find(({ streams }) => streams.has(stream))!;
+  }
+
+  /** The one with the fewest streams first. */
+  private get bySize(): Lane[] {
+    return this.lanes.toSorted((a, b) => a.streams.size - b.streams.size);
+  }
+
+  /** Streams that leave may leave the others in one lane, where they would wait for each other. */
+  private balance(): void {
+    for (;;) {
+      const [least, most] = [this.bySize[0]!, this.bySize.at(-1)!];
+      const stream = [...most.streams].findLast((name) => !this.moving.has(name));
+      if (most.streams.size - least.streams.size < 2 || stream === undefined) return;
+      this.move(stream, most, least);
+    }
+  }
+
+  /** Its windows follow the frame that its lane has, and what waits follows them. */
+  private move(stream: string, from: Lane, to: Lane): void {
+    from.streams.delete(stream);
+    to.streams.add(stream);
+    const move = Symbol(stream);
+    this.moving.set(stream, move);
+    from.run({ t: 'hand-over', id: this.nextId++, stream }, [], (answer) => {
+      const { windows } = answer as HandedOver;
+      // Else it was forgotten meanwhile.
+      if (this.moving.get(stream) === move) {
+        this.moving.delete(stream);
+        if (windows) to.post({ t: 'take-over', stream, windows }, buffersOf(windows));
+      }
+      this.pump();
+    });
   }
 
   /** The one that gets a stream last. */
@@ -162,11 +200,13 @@ export class Inference {
 
   private pump(): void {
     for (;;) {
-      const at = this.queue.findIndex(({ job, lane }) => lane.takes(job.stream));
+      const at = this.queue.findIndex(
+        ({ job: { stream } }) => !this.moving.has(stream) && this.laneOf(stream).takes(stream),
+      );
       if (at === -1) break;
-      const { job, lane } = this.queue[at]!;
+      const { job } = this.queue[at]!;
       this.queue.splice(at, 1);
-      this.begin(job, lane);
+      this.begin(job, this.laneOf(job.stream));
     }
     if (this.queue.length === 0 && this.lanes.every(({ idle }) => idle)) this.beginStep();
   }

@@ -6,7 +6,7 @@ import type { InferenceCommand, InferenceEvent, InferenceOptions } from './infer
 const LOAD_WINDOW = 3000;
 
 /** What ends a run. */
-export type LaneAnswer = Extract<InferenceEvent, { t: 'done' | 'file-answer' }>;
+export type LaneAnswer = Extract<InferenceEvent, { t: 'done' | 'file-answer' | 'handed-over' }>;
 
 export interface LaneEvents {
   /** A provider is about to be opened. */
@@ -25,7 +25,7 @@ interface Run {
 export class Lane {
   /** Resolves when its models are open. */
   readonly ready: Promise<Omit<Accelerator, 'lanes'>>;
-  /** Whose windows it holds. */
+  /** Whose windows it holds, or is to get. */
   readonly streams = new Set<string>();
   /** How much it is given at once. */
   depth = 1;

@@ -1,5 +1,6 @@
-import type { DeviceTensor } from './device/device.ts';
+import { copyToHost, type DeviceTensor, type HostTensor } from './device/device.ts';
 import { type DeviceState, type RestorerGraph, releaseState, type SmootherGraph } from './graph.ts';
+import type { PackedWindows } from './packed-windows.ts';
 import { aligned, commonMultiple, pictureBytes, resizeCanvas } from './picture.ts';
 import { SceneCutDetector } from './scene-cut.ts';
 
@@ -39,7 +40,7 @@ interface Slot {
  * caller's: they come in with a frame and go back through `recycled` once no window needs them.
  */
 export class Restoration {
-  private readonly cuts = new SceneCutDetector();
+  private cuts = new SceneCutDetector();
   private graph: RestorerGraph | undefined;
   private ring: Slot[] = [];
   /** How many of the ring's newest frames have not come out yet: a new model must not show one again. */
@@ -131,6 +132,50 @@ export class Restoration {
     this.cuts.reset();
   }
 
+  /** Everything it holds, for another thread to go on with; it is as new then. */
+  async pack(): Promise<PackedWindows> {
+    const { graph, width, height, paddedWidth, paddedHeight, unfinished, smoothed } = this;
+    const state: Record<string, HostTensor> = {};
+    try {
+      for (const [name, tensor] of Object.entries(this.state))
+        state[name] = await copyToHost(graph!.device, tensor);
+      return {
+        model: graph?.manifest.name ?? 'none',
+        ...{ width, height, paddedWidth, paddedHeight, unfinished, state },
+        pictures: this.ring.map(({ buffer }) => buffer),
+        smoothed: smoothed && (await copyToHost(graph!.device, smoothed)),
+        scene: this.cuts.scene,
+      };
+    } finally {
+      this.clear([]);
+    }
+  }
+
+  /** Goes on with what was packed. Where this graph, or its device, cannot, it begins anew. */
+  static async unpack(packed: PackedWindows, graph: RestorerGraph | undefined): Promise<Restoration> {
+    const restoration = new Restoration();
+    try {
+      await restoration.takeOver(packed, graph);
+    } catch {
+      restoration.clear([]);
+    }
+    return restoration;
+  }
+
+  private async takeOver(packed: PackedWindows, graph: RestorerGraph | undefined): Promise<void> {
+    const { state, smoothed } = packed;
+    const fits = Object.values(state).every(({ type }) => type === graph?.stateType);
+    if (packed.model !== (graph?.manifest.name ?? 'none') || !fits) return;
+    this.graph = graph;
+    this.resize(packed.width, packed.height, packed.paddedWidth, packed.paddedHeight);
+    this.ring = packed.pictures.map((buffer) => this.slot(buffer));
+    this.unfinished = packed.unfinished;
+    this.cuts = new SceneCutDetector(packed.scene);
+    const upload = ({ data, type, dims }: HostTensor) => graph!.device.upload(data, type, dims);
+    for (const [name, tensor] of Object.entries(state)) this.state[name] = await upload(tensor);
+    this.smoothed = smoothed && (await upload(smoothed));
+  }
+
   private get isPadded(): boolean {
     return this.paddedWidth !== this.width || this.paddedHeight !== this.height;
   }
@@ -164,14 +209,16 @@ export class Restoration {
     return frames;
   }
 
-  private push(buffer: ArrayBuffer, length: number, recycled: ArrayBuffer[]): void {
+  private slot(buffer: ArrayBuffer): Slot {
     const picture = new Uint8Array(buffer);
-    let padded = picture;
-    if (this.isPadded) {
-      padded = new Uint8Array(pictureBytes(this.paddedWidth, this.paddedHeight));
-      resizeCanvas(picture, this.width, this.height, padded, this.paddedWidth, this.paddedHeight);
-    }
-    this.ring.push({ buffer, padded });
+    if (!this.isPadded) return { buffer, padded: picture };
+    const padded = new Uint8Array(pictureBytes(this.paddedWidth, this.paddedHeight));
+    resizeCanvas(picture, this.width, this.height, padded, this.paddedWidth, this.paddedHeight);
+    return { buffer, padded };
+  }
+
+  private push(buffer: ArrayBuffer, length: number, recycled: ArrayBuffer[]): void {
+    this.ring.push(this.slot(buffer));
     while (this.ring.length > length) this.giveBack(this.ring.shift()!, recycled);
   }
 
@@ -215,6 +262,10 @@ export class Restoration {
       return;
     }
     this.restart(recycled);
+    this.resize(width, height, paddedWidth, paddedHeight);
+  }
+
+  private resize(width: number, height: number, paddedWidth: number, paddedHeight: number): void {
     this.width = width;
     this.height = height;
     this.paddedWidth = paddedWidth;

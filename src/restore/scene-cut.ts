@@ -7,14 +7,32 @@ const FLOOR = 18;
 /** ... and how many times the usual change of this scene it must be. */
 const FACTOR = 4;
 
+/** What is known of a scene. */
+export interface Scene {
+  /** Mean luma of each block of its newest picture; empty before the first. */
+  means: Float32Array;
+  /** Mean absolute difference of those between two pictures, running mean. */
+  usual: number;
+}
+
 /**
  * Tells when a new scene begins, from luma alone. Noise averages out in the blocks, motion moves few of them, and
  * exposure drifts slowly; a cut changes most of them at once.
  */
 export class SceneCutDetector {
-  private means: Float32Array = new Float32Array(0);
+  private means: Float32Array;
   private spare: Float32Array = new Float32Array(0);
-  private usual = 0;
+  private usual: number;
+
+  /** @param scene goes on with this one */
+  constructor({ means, usual }: Scene = { means: new Float32Array(0), usual: 0 }) {
+    this.means = means;
+    this.usual = usual;
+  }
+
+  get scene(): Scene {
+    return { means: this.means, usual: this.usual };
+  }
 
   /** @param luma at least width * height bytes; true when this picture begins a new scene */
   next(luma: Uint8Array, width: number, height: number): boolean {

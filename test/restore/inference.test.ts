@@ -126,13 +126,14 @@ test('a step of work on a file runs only when no frame waits, and is dropped wit
   await inference.close();
 });
 
-test('streams of two lanes run at the same time, each with its own windows; a new one comes where the fewest are', async () => {
+test('streams of two lanes run at the same time, each with its own windows, and are shared out again when some leave', async (t) => {
   const tried: string[] = [];
   const inference = new Inference(
     { models: join(import.meta.dirname, '../fixtures/models'), provider: 'cpu', threads: 1, lanes: 2 },
     (error) => assert.fail(error),
     (provider) => tried.push(provider),
   );
+  t.after(() => inference.close());
   assert.equal((await inference.ready).lanes, 2);
   // Else the second one's opening would have to fit into the time that the gateway gives the first.
   assert.deepEqual(tried, ['cpu', 'cpu']);
@@ -169,9 +170,22 @@ test('streams of two lanes run at the same time, each with its own windows; a ne
   const [c1, a2, b1] = [frame('c'), frame('a'), frame('b')];
   assert.deepEqual([...running], ['c', 'b']);
   assert.deepEqual(await Promise.all([c1, a2, b1]), [1, 2, 1]);
-  inference.forget('b');
-  const [a3, d] = [frame('a'), frame('d', true)];
-  assert.deepEqual([...running], ['a', 'd']);
-  assert.deepEqual(await Promise.all([a3, d]), [3, 0]);
-  await inference.close();
+  const [a3, c2, d] = [frame('a'), frame('c'), frame('d', true)];
+  assert.deepEqual([...running], ['a', 'd'], 'a new one comes where the fewest are');
+  assert.deepEqual(await Promise.all([a3, c2, d]), [3, 2, 0]);
+  // What was in a lane with c's windows goes on with them in the other.
+  const c3 = frame('c');
+  for (const gone of ['b', 'd']) inference.forget(gone);
+  const [c4, a4] = [frame('c'), frame('a')];
+  assert.deepEqual(await Promise.all([c3, c4, a4]), [3, 4, 4]);
+  const [c5, a5] = [frame('c'), frame('a')];
+  assert.deepEqual([...running], ['c', 'a']);
+  assert.deepEqual(await Promise.all([c5, a5]), [5, 5]);
+
+  // One that leaves on its way has left its windows, too.
+  assert.deepEqual(await Promise.all([frame('e', true), frame('e'), frame('e')]), [0, 1, 2]);
+  inference.forget('c');
+  inference.forget('e');
+  assert.deepEqual(await Promise.all([frame('e'), frame('a')]), [0, 6]);
+  assert.deepEqual(await Promise.all([frame('e'), frame('a')]), [1, 7]);
 });

@@ -28,7 +28,7 @@ function flat(value: number, width = 64, height = 48): ArrayBuffer {
 }
 
 class Feed {
-  readonly restoration = new Restoration();
+  restoration = new Restoration();
   readonly recycled: ArrayBuffer[] = [];
   graph: RestorerGraph | undefined;
   private readonly smoother: SmootherGraph | undefined;
@@ -195,4 +195,37 @@ test('a picture of another size starts afresh', async () => {
   assert.equal(await feed.luma(40), 41);
   const { out } = await feed.next(flat(40, 96, 64), { width: 96, height: 64 });
   assert.equal(out[0], 40);
+});
+
+test('windows that are packed go on elsewhere as if nothing had happened', async () => {
+  for (const [model, smoothing] of [
+    ['blend', 0.5],
+    ['count', 0],
+    ['ahead', 0.5],
+  ] as const) {
+    const [moved, stayed] = [
+      new Feed(await restorer(model), smoother),
+      new Feed(await restorer(model), smoother),
+    ];
+    for (const [at, value] of [60, 64, 61, 66, 63].entries()) {
+      const both = await Promise.all(
+        [moved, stayed].map((feed) => feed.next(flat(value, 60, 44), { width: 60, height: 44, smoothing })),
+      );
+      assert.deepEqual(both[0]!.out, both[1]!.out, `${model}, picture ${at}`);
+      assert.equal(moved.restoration.pending, stayed.restoration.pending);
+      const packed = structuredClone(await moved.restoration.pack());
+      moved.restoration = await Restoration.unpack(packed, moved.graph);
+    }
+  }
+});
+
+test('packed windows that a graph cannot go on with begin anew', async () => {
+  const feed = new Feed(await restorer('count'));
+  assert.deepEqual([await feed.luma(40), await feed.luma(40)], [40, 41]);
+  const packed = await feed.restoration.pack();
+  for (const tensor of Object.values(packed.state)) tensor.type = 'float16';
+  feed.restoration = await Restoration.unpack(packed, feed.graph);
+  assert.deepEqual([await feed.luma(40), await feed.luma(40)], [40, 41]);
+  feed.restoration = await Restoration.unpack(await feed.restoration.pack(), undefined);
+  assert.deepEqual([await feed.luma(40), await feed.luma(40)], [40, 41]);
 });

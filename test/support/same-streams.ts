@@ -42,9 +42,15 @@ export class SameStreams {
     return new SameStreams(sides);
   }
 
-  /** Restores and smooths some frames, one of them passed through. Throws where two devices differ by a bit. */
+  /**
+   * Restores and smooths some frames, one of them passed through; before the last one the stream is packed and unpacked
+   * on all devices but one. Throws where two devices differ by a bit.
+   */
   async next(width: number, height: number): Promise<void> {
     for (let at = 0; at < 6; at++) {
+      if (at === 5)
+        for (const side of this.sides.slice(0, -1))
+          side.stream = await Restoration.unpack(await side.stream.pack(), side.graph);
       const outs: Uint8Array[] = [];
       for (const { graph, smoother, stream } of this.sides) {
         const out = new Uint8Array(pictureBytes(width, height));

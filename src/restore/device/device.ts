@@ -16,6 +16,13 @@ export interface DeviceTensor {
   release(): void;
 }
 
+/** A tensor in host memory. */
+export interface HostTensor {
+  type: ElementType;
+  dims: Dims;
+  data: Elements;
+}
+
 /** An input or output of a graph. */
 export interface Port {
   name: string;
@@ -99,6 +106,15 @@ export class BySize<T> {
     for (const opened of this.opened.values()) await this.close(opened);
     this.opened.clear();
   }
+}
+
+/** A tensor's copy in host memory. */
+export async function copyToHost(device: Device, tensor: DeviceTensor): Promise<HostTensor> {
+  const { type, dims } = tensor;
+  const array = { uint8: Uint8Array, float16: Float16Array, float32: Float32Array }[type];
+  const data = new array(elements(dims));
+  await device.download(tensor, data);
+  return { type, dims, data };
 }
 
 export function elements(dims: Dims): number {
