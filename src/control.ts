@@ -1,3 +1,4 @@
+import { assertBindAllowed } from './config/bind.ts';
 import { type StreamConfig, type StreamPatch, streamSchema } from './config/schema.ts';
 import type { ConfigStore } from './config/store.ts';
 import type { Control, ModelInfo, RtmpInfo } from './contracts/control.ts';
@@ -73,11 +74,14 @@ export function createControl(parts: ControlParts): Control {
       const { source } = patch;
       if (typeof source === 'string') await resolveSource(source, 'api');
       checkModel(patch.model);
-      const change: StreamPatch = typeof source === 'string' ? { ...patch, origin: 'api' } : patch;
+      const chosen = source !== undefined && source !== streams.config(name)?.source;
+      const change: StreamPatch = chosen ? { ...patch, origin: 'api' } : patch;
       if (store.current.streams[name]) await store.setStream(name, change);
       else {
         const config = streams.config(name)!;
-        reconfigure(name, merged(config, change, store.resolveStream({ source: config.source })));
+        const next = merged(config, change, store.resolveStream({ source: config.source }));
+        assertBindAllowed({ ...store.current, streams: { [name]: next } });
+        reconfigure(name, next);
       }
       return status(name);
     },

@@ -5,7 +5,7 @@ import { type AddressInfo, createServer } from 'node:net';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { stringify } from 'yaml';
-import type { ConfigInput } from '../../src/config/schema.ts';
+import type { ConfigInput, StreamConfig } from '../../src/config/schema.ts';
 import { startHttpCamera } from '../support/bad-cameras.ts';
 import { temporaryDirectory } from '../support/ffmpeg.ts';
 import {
@@ -138,6 +138,13 @@ test(
     assert.equal((await gateway.api('DELETE', '/api/v1/streams/mixed')).status, 204);
   },
 );
+
+test('the same source again leaves it its author’s', TIMEOUT, async () => {
+  const { body } = await gateway.api('GET', '/api/v1/streams/healthy');
+  const { source } = (body as { settings: StreamConfig }).settings;
+  assert.equal((await gateway.api('PATCH', '/api/v1/streams/healthy', { source })).status, 200);
+  await healthy();
+});
 
 test('a camera that redirects to a metadata service leads nowhere', TIMEOUT, async () => {
   const location = 'http://169.254.169.254/latest/meta-data';
