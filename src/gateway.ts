@@ -103,7 +103,7 @@ class Parts {
   private readonly demos = new Map<string, DemoCamera>();
   /** Only our own demo camera may push to a demo stream. */
   private readonly demoKey = randomBytes(16).toString('hex');
-  /** Streams that exist only while somebody pushes them. */
+  /** Streams that exist only while somebody pushes them, until they are given a source or a key. */
   private readonly guests = new Set<string>();
 
   constructor(store: ConfigStore, logger: Logger, log: Config['log'], root: string, devices: number[]) {
@@ -159,6 +159,9 @@ class Parts {
         restorer: this.restorer,
         metrics: this.metrics,
         reconfigure: (name, stream) => {
+          const before = this.streams.config(name);
+          // What was chosen for it must outlast who pushes it, who may have to go.
+          if (before?.source !== stream.source || before.key !== stream.key) this.guests.delete(name);
           this.reconfigure(name, stream);
           this.rtmp?.recheck();
         },

@@ -166,7 +166,7 @@ export class Stream implements PublishedStream {
   reconfigure(config: StreamConfig): void {
     const before = this.config;
     this.config = config;
-    const reopen = (['source', 'origin', 'transport', 'enabled', 'onDemand', 'audio', 'key'] as const).some(
+    const reopen = (['source', 'origin', 'transport', 'enabled', 'onDemand', 'audio'] as const).some(
       (key) => before[key] !== config[key],
     );
     if (reopen) {

@@ -110,6 +110,110 @@ test('a stream that is pulled from elsewhere while it is pushed shows that', TIM
   await gateway.api('DELETE', '/api/v1/streams/yard');
 });
 
+const GUESTS: Record<string, string> = {
+  'whose source is changed': 'source',
+  'that is given a key': 'key',
+};
+for (const [how, setting] of Object.entries(GUESTS)) {
+  test(`a guest ${how} is one no more: its publisher goes, and it stays`, TIMEOUT, async () => {
+    await using camera = await startRtspCamera();
+    await edit((text) => text.replace('allowAny: false', 'allowAny: true'));
+    await using publisher = push('visitor');
+    await gateway.until('visitor', live);
+    const change = setting === 'key' ? { key: 'own' } : { source: camera.url };
+    const { status } = await gateway.api('PATCH', '/api/v1/streams/visitor', change);
+    assert.equal(status, 200);
+    await publisher.closed;
+    await using again = push('visitor');
+    assert.notEqual((await again.closed).code, 0);
+    if (setting === 'key') {
+      await edit((text) => text.replace('allowAny: true', 'allowAny: false'));
+      await using keyed = push('visitor', 'own');
+      await gateway.until('visitor', live);
+      await keyed.stop();
+      await gateway.until('visitor', ({ state }) => state === 'idle');
+    } else {
+      await gateway.until('visitor', live);
+      await edit((text) => text.replace('allowAny: true', 'allowAny: false'));
+    }
+    assert.equal((await gateway.api('DELETE', '/api/v1/streams/visitor')).status, 204);
+  });
+}
+
+test('a stream that was pulled and is pushed from now on shows its publisher', TIMEOUT, async () => {
+  await using camera = await startRtspCamera();
+  await gateway.api('POST', '/api/v1/streams', { name: 'yard', source: camera.url });
+  await gateway.until('yard', live);
+  await using early = push('yard');
+  assert.notEqual((await early.closed).code, 0);
+  await gateway.api('PATCH', '/api/v1/streams/yard', { source: 'push', key: 'own' });
+  const { cause } = await gateway.until('yard', ({ state }) => state === 'idle');
+  assert.equal(cause, 'waiting for a publisher');
+  await using _publisher = push('yard', 'own');
+  await gateway.until('yard', live);
+  await gateway.api('DELETE', '/api/v1/streams/yard');
+});
+
+test('over the API: a new key puts the publisher out, none any more lets it go on', TIMEOUT, async () => {
+  await gateway.api('POST', '/api/v1/streams', { name: 'yard', source: 'push', key: 'old' });
+  await using old = push('yard', 'old');
+  await gateway.until('yard', live);
+  await gateway.api('PATCH', '/api/v1/streams/yard', { key: 'new' });
+  await old.closed;
+  await using publisher = push('yard', 'new');
+  const { since } = await gateway.until('yard', live);
+  await gateway.api('PATCH', '/api/v1/streams/yard', { key: null });
+  await using second = push('yard');
+  await second.closed;
+  assert.equal((await gateway.status('yard')).since, since, 'the picture went on');
+  await publisher.stop();
+  await gateway.until('yard', ({ state }) => state === 'idle');
+  await using _keyless = push('yard');
+  await gateway.until('yard', live);
+  await gateway.api('DELETE', '/api/v1/streams/yard');
+});
+
+test('a name that is used again at once has nothing of the publisher before', TIMEOUT, async () => {
+  await using camera = await startRtspCamera();
+  for (const source of ['push', camera.url]) {
+    await gateway.api('POST', '/api/v1/streams', { name: 'yard', source: 'push' });
+    await using publisher = push('yard');
+    await gateway.until('yard', live);
+    await gateway.api('DELETE', '/api/v1/streams/yard');
+    await gateway.api('POST', '/api/v1/streams', { name: 'yard', source });
+    await publisher.closed;
+    if (source === 'push') {
+      assert.equal((await gateway.status('yard')).state, 'idle');
+      await using _next = push('yard');
+      await gateway.until('yard', live);
+    } else await gateway.until('yard', live);
+    await gateway.api('DELETE', '/api/v1/streams/yard');
+  }
+});
+
+test('the built-in camera gives a stream up for a publisher, and takes one over', TIMEOUT, async () => {
+  await gateway.api('POST', '/api/v1/streams', { name: 'yard', source: 'demo' });
+  await gateway.until('yard', live);
+  await gateway.api('PATCH', '/api/v1/streams/yard', { source: 'push' });
+  await gateway.until('yard', ({ state }) => state === 'idle');
+  await using publisher = push('yard');
+  await gateway.until('yard', live);
+  await gateway.api('PATCH', '/api/v1/streams/yard', { source: 'demo' });
+  await publisher.closed;
+  await gateway.until('yard', live);
+  await gateway.api('DELETE', '/api/v1/streams/yard');
+});
+
+test('the demo does not become a door without a key to other hosts', TIMEOUT, async () => {
+  // Loopback, which only the resolver knows.
+  await using open = await startGateway({ rtmp: { host: '0x7f.1' }, defaults: { model: 'none' } });
+  const { status, body } = await open.api('PATCH', '/api/v1/streams/demo', { source: 'push' });
+  assert.deepEqual([status, (body as { code: string }).code], [400, 'CLEARWAY_BIND_REFUSED']);
+  assert.equal((await open.status('demo')).source, 'demo');
+  const keyed = await open.api('PATCH', '/api/v1/streams/demo', { source: 'push', key: 'own' });
+  assert.equal(keyed.status, 200);
+});
+
 test('so does a guest that is removed; one that is switched off stays so', TIMEOUT, async () => {
   await edit((text) => text.replace('allowAny: false', 'allowAny: true'));
   {

@@ -38,7 +38,7 @@ export const GATEWAY_PATHS: Paths = {
       tag: 'streams',
       summary: 'Change settings of a stream',
       description:
-        'Written to the configuration file. model, height, strength and smoothing change without a break in the picture.',
+        'Written to the configuration file; of a stream that is not in it (the demo, a push that rtmp.allowAny let in) kept until the next start. model, height, strength and smoothing change without a break in the picture.',
       body: { [JSON_TYPE]: { schema: ref('StreamPatch') } },
       answers: { 200: json('Changed', ref('Stream')) },
     },
