@@ -274,6 +274,40 @@ test('a camera that pushes gets a key, which is shown once with where to push', 
   await page.close();
 });
 
+test(
+  'the form takes no input before the settings are here, and says what to do when they do not come',
+  limit,
+  async () => {
+    const { gateway } = site;
+    gateway.streams.set('yard', status('yard'));
+    const { page } = await site.open('/');
+    const { promise: arrived, resolve: arrive } = Promise.withResolvers<void>();
+    await page.route('**/api/v1/streams/yard', async (route) => {
+      await arrived;
+      await route.continue();
+    });
+    await page.getByRole('button', { name: 'Edit yard' }).click();
+    const dialog = page.getByRole('dialog', { name: 'Edit yard' });
+    const title = dialog.getByLabel('Title');
+    await title.evaluate((input) => input.focus());
+    await page.keyboard.type('lost');
+    assert.equal(await title.inputValue(), '');
+    arrive();
+    await dialog.getByRole('button', { name: 'Save' }).and(page.locator(':enabled')).waitFor();
+    await page.keyboard.type('Yard');
+    assert.equal(await title.inputValue(), 'Yard');
+    await page.keyboard.press('Escape');
+    await dialog.waitFor({ state: 'detached' });
+
+    await page.unroute('**/api/v1/streams/yard');
+    await page.route('**/api/v1/streams/yard', (route) => route.abort());
+    await page.getByRole('button', { name: 'Edit yard' }).click();
+    await dialog.getByText('The gateway does not answer. Close this and open it again.').waitFor();
+    assert.ok(await dialog.getByRole('button', { name: 'Save' }).isDisabled());
+    await page.close();
+  },
+);
+
 test('an address whose hidden password is left in it is not sent', limit, async () => {
   const { gateway } = site;
   gateway.streams.set('yard', status('yard'));

@@ -124,10 +124,9 @@ export function openCameraForm(context: Context, editing?: string): void {
   const known = editing === undefined ? undefined : context.store.get(editing);
   const who = known ? titleOf(known) : (editing ?? '');
   const heading = h('h2', { id: uid('title') }, editing === undefined ? 'Add camera' : `Edit ${who}`);
-  const form = h(
-    'form',
-    { novalidate: true },
-    heading,
+  const fields = h(
+    'div',
+    { class: 'fields' },
     editing === undefined && rows.name.element,
     rows.title.element,
     h('div', { class: 'field' }, h('span', { class: 'label' }, 'How the picture comes'), ways.element),
@@ -135,6 +134,12 @@ export function openCameraForm(context: Context, editing?: string): void {
     rows.key.element,
     rows.transport.element,
     rows.onDemand.element,
+  );
+  const form = h(
+    'form',
+    { novalidate: true },
+    heading,
+    fields,
     failed,
     h(
       'div',
@@ -162,17 +167,24 @@ export function openCameraForm(context: Context, editing?: string): void {
     };
     const { source: address = '', title: words, onDemand: sleeps = false } = known ?? {};
     fill({ source: address, onDemand: sleeps, ...(words === undefined ? {} : { title: words }) });
+    // What is typed before the settings are here would be lost when they come.
+    fields.inert = true;
     save.disabled = true;
-    Promise.all([api.stream(editing), api.rtmp()])
-      .then(([{ settings }, rtmp]) => {
+    Promise.all([api.stream(editing), api.rtmp()]).then(
+      ([{ settings }, rtmp]) => {
         if (settings) fill(settings);
         const { url } = pushAddress(rtmp, location.hostname, editing, '');
         setText(rows.key.hint, `Pushed to ${url}?key=… A new key must go to the camera or encoder, too.`);
-      })
-      .catch((error: unknown) => setText(failed, String(error instanceof ApiError ? error.message : error)))
-      .finally(() => {
+        fields.inert = false;
         save.disabled = false;
-      });
+        title.focus();
+      },
+      (error: unknown) => {
+        explain(error);
+        if (error instanceof ApiError && error.status === 0)
+          setText(failed, `${error.message} Close this and open it again.`);
+      },
+    );
   }
 
   const clear = (): void => {
@@ -285,5 +297,5 @@ export function openCameraForm(context: Context, editing?: string): void {
 
   document.body.append(dialog);
   dialog.showModal();
-  (editing === undefined ? name : pushed ? key : source).focus();
+  if (editing === undefined) name.focus();
 }
