@@ -244,7 +244,7 @@ class Parts {
   private async openRtmp(config: Config): Promise<RtmpServer> {
     const rtmp = new RtmpServer({
       config: config.rtmp,
-      lookup: (name) => this.pushTarget(name),
+      lookup: (name, key) => this.pushTarget(name, key),
       attempts: new Attempts(RTMP_REFUSALS, 60_000),
       logger: this.logger,
     });
@@ -266,9 +266,11 @@ class Parts {
     return rtmp;
   }
 
-  private pushTarget(name: string): { key?: string | undefined } | undefined {
+  private pushTarget(name: string, key: unknown): { key?: string | undefined } | undefined {
     const config = this.streams.config(name);
     if (config?.enabled === false) return undefined;
+    // A demo camera that is being stopped may still come, and is no guest.
+    if (key === this.demoKey && config?.source !== 'demo') return undefined;
     if (!config || this.guests.has(name))
       return this.store.current.rtmp.allowAny ? { key: config?.key } : undefined;
     if (config.source === 'push') return { key: config.key };

@@ -20,8 +20,11 @@ const PATIENCE = 10_000;
 
 export interface RtmpServerOptions {
   config: Pick<Config['rtmp'], 'host' | 'port'>;
-  /** What a push of that name has to send as `?key=` now, if anything; undefined when no such push is taken. */
-  lookup(name: string): { key?: string | undefined } | undefined;
+  /**
+   * What a push of that name has to send as `?key=` now, if anything; undefined when no such push is taken.
+   * @param key what it does send
+   */
+  lookup(name: string, key: Key): { key?: string | undefined } | undefined;
   /** Counts what an address got wrong: wrong keys of a stream, and refusals of any kind, of which only some are logged. */
   attempts: { fail(ip: string, at?: string): void; wait(ip: string, at?: string): number };
   logger: Logger;
@@ -102,7 +105,7 @@ export class RtmpServer extends EventEmitter<RtmpEvents> {
   /** Puts out each publisher that would not be let in any more: no such push is taken now, or one with another key. */
   recheck(): void {
     for (const [name, publisher] of this.publishers) {
-      const stream = this.options.lookup(name);
+      const stream = this.options.lookup(name, publisher.key);
       if (stream && opens(stream.key, publisher.key)) continue;
       this.putOut(name, 'the configuration no longer lets it in');
     }
@@ -169,7 +172,7 @@ export class RtmpServer extends EventEmitter<RtmpEvents> {
     const { attempts, lookup } = this.options;
     if (app !== APP) return `push to rtmp://host/${APP}/<name>, not to another application`;
     if (!streamName.safeParse(name).success) return 'what it is pushed as cannot be the name of a stream';
-    const stream = lookup(name);
+    const stream = lookup(name, query.key);
     if (!stream) return `no stream ${name} is configured with \`source: push\`, or it is switched off`;
     if (stream.key !== undefined) {
       if (attempts.wait(peer, name) > 0) return `too many wrong keys for ${name}: wait a minute`;

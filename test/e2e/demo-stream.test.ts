@@ -1,6 +1,8 @@
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import { type RunningGateway, startGateway } from '../support/gateway.ts';
+import { descendants } from '../support/processes.ts';
+import { RawRtmp } from '../support/raw-rtmp.ts';
 import { pushRtmp } from '../support/rtmp-push.ts';
 
 const TIMEOUT = { timeout: 120_000 };
@@ -22,6 +24,18 @@ test('the demo makes way for the first camera, and is back without one', TIMEOUT
   await gateway.logged(({ msg }) => msg === 'the demo makes way for the first camera');
   await remove('porch');
   assert.equal(await code('demo'), 200);
+});
+
+test('a demo camera that pushes although its stream is gone is no guest', TIMEOUT, async () => {
+  await gateway.until('demo', ({ state }) => state === 'live');
+  const commands = (await descendants(gateway.pid)).flatMap(({ command }) => command);
+  const url = commands.find((argument) => argument.includes('/live/demo?key='));
+  await add('porch', 'push');
+  using late = new RawRtmp(url!, 'publish');
+  await late.until('NetStream.Publish.');
+  assert.ok(late.received.includes('NetStream.Publish.BadName'), 'it is refused');
+  assert.equal(await code('demo'), 404);
+  await remove('porch');
 });
 
 test('a demo that is configured stays beside others', TIMEOUT, async () => {
