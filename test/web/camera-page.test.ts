@@ -91,6 +91,36 @@ test('a strength drag is applied with one PATCH, a refused one is taken back in 
   await page.close();
 });
 
+test('the model is what is set now, also by another page; what is not known cannot be changed', {
+  timeout: 120_000,
+}, async () => {
+  const { gateway } = site;
+  const yard = status('yard');
+  gateway.put(yard);
+  gateway.settings.set('yard', { model: 'lite' });
+  const { page } = await site.open('/streams/yard');
+  const model = page.getByLabel('Model');
+  await page.waitForFunction(() => document.querySelector('select')?.value === 'lite');
+  gateway.settings.set('yard', { model: 'none' });
+  gateway.put({ ...yard, restoration: { ...yard.restoration!, model: 'none' } });
+  await page.waitForFunction(() => document.querySelector('select')?.value === 'none');
+
+  const detail = 'The models are being opened.';
+  gateway.refuse.set('GET /api/v1/models', { status: 503, body: { code: 'CLEARWAY_RESTORER_DOWN', detail } });
+  await page.reload();
+  await page.getByText(`The settings are not known: ${detail}`).waitFor();
+  assert.ok(await model.isDisabled());
+  gateway.refuse.clear();
+  await gateway.stop();
+  await gateway.listen(Number(new URL(site.url).port));
+  await page.waitForFunction(
+    () => document.querySelector<HTMLSelectElement>('select:enabled')?.value === 'none',
+  );
+  assert.equal(await page.getByText('The settings are not known').count(), 0);
+  gateway.settings.delete('yard');
+  await page.close();
+});
+
 test('modes ask for their own rendition and the keys switch them', { timeout: 120_000 }, async () => {
   site.gateway.put(status('yard'));
   const { page } = await site.open('/streams/yard');

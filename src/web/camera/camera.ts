@@ -74,7 +74,10 @@ export function cameraView(context: Context, name: string): View {
       return;
     }
     const picture = hasPicture(status);
-    if ((store.connected && !wasConnected) || (picture && !hadPicture)) stage.player.hurry();
+    const back = store.connected && !wasConnected;
+    if (back || (picture && !hadPicture)) stage.player.hurry();
+    // The gateway may have started anew, with another file.
+    if (back) void controls.load();
     wasConnected = store.connected;
     hadPicture = picture;
     stage.update();

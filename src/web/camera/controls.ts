@@ -20,6 +20,8 @@ export class Controls {
   readonly #smoothing = slider('Smoothing', 'off', 'steady');
   readonly #reason = h('p', { class: 'reason' });
   readonly #error = h('p', { class: 'field-error', role: 'alert' });
+  #loading = false;
+  #inUse: string | undefined;
 
   constructor(context: Context, name: string) {
     this.#context = context;
@@ -52,17 +54,18 @@ export class Controls {
       this.#smoothing.element,
       this.#error,
     );
-    void this.#load();
+    void this.load();
   }
 
   update(status: StreamStatus): void {
     const { restoration } = status;
     setText(this.#reason, sentence(restoration?.reason ?? ''));
     this.#reason.hidden = restoration === undefined;
+    if (restoration === undefined) return;
     // What another page or the file changed; the model may be `auto`, which only the settings say.
-    if (restoration) {
-      this.#sync.heard({ strength: restoration.strength, smoothing: restoration.smoothing });
-    }
+    this.#sync.heard({ strength: restoration.strength, smoothing: restoration.smoothing });
+    if (this.#inUse !== undefined && this.#inUse !== restoration.model) void this.load();
+    this.#inUse = restoration.model;
   }
 
   /** Sends what is still held back. */
@@ -70,26 +73,26 @@ export class Controls {
     this.#sync.flush();
   }
 
-  async #load(): Promise<void> {
-    const [models, stream] = await Promise.allSettled([api.models(), api.stream(this.#name)]);
-    this.#model.replaceChildren(
-      ...modelOptions(
-        models.status === 'fulfilled' ? models.value : [],
-        'Automatic: the best this host sustains',
-      ),
-    );
-    if (stream.status === 'fulfilled') {
-      const { settings, restoration } = stream.value;
+  /** Asks for the models there are and for what is set; until both are known nothing can be changed. */
+  async load(): Promise<void> {
+    if (this.#loading) return;
+    this.#loading = true;
+    try {
+      const [models, { settings, restoration }] = await Promise.all([api.models(), api.stream(this.#name)]);
+      this.#model.replaceChildren(...modelOptions(models, 'Automatic: the best this host sustains'));
       this.#sync.heard({
         model: settings?.model ?? (settings ? 'auto' : (restoration?.model ?? 'auto')),
         strength: settings?.strength ?? restoration?.strength ?? 1,
         smoothing: settings?.smoothing ?? restoration?.smoothing ?? 0.5,
       });
+      const disabled = !mayEdit(this.#context, this.#name);
+      for (const control of [this.#model, this.#strength.input, this.#smoothing.input])
+        control.disabled = disabled;
+      setText(this.#error, disabled ? 'Only people with the admin role change these.' : '');
+    } catch (error) {
+      setText(this.#error, `The settings are not known: ${sentence((error as Error).message)}`);
     }
-    const disabled = !mayEdit(this.#context, this.#name);
-    for (const control of [this.#model, this.#strength.input, this.#smoothing.input])
-      control.disabled = disabled;
-    if (disabled) setText(this.#error, 'Only people with the admin role change these.');
+    this.#loading = false;
   }
 
   #show(settings: Partial<Live>): void {
