@@ -45,6 +45,27 @@ test('frames out of order are dropped, not published', () => {
   assert.ok(clock.video(180, START + 80));
 });
 
+test('a source that steps back by less goes on at once, at its arrival', () => {
+  const clock = new OutputClock();
+  let last = 0;
+  for (let i = 0; i < 100; i++) last = clock.video(i * 40, START + i * 40)!;
+  const back = (i: number) => clock.video(1000 + i * 40, START + 4000 + i * 40);
+  assert.deepEqual([back(0), back(1)], [undefined, undefined], 'they may be out of order');
+  assert.equal(back(2), last + 3 * 40 * 90);
+  assert.equal(back(3), last + 4 * 40 * 90);
+  assert.equal(clock.jumps, 1);
+});
+
+test('frames that are out of order now and then are no step back', () => {
+  const clock = new OutputClock();
+  for (let i = 1; i < 100; i++) {
+    assert.ok(clock.video(i * 40, START + i * 40));
+    assert.equal(clock.video(i * 40, START + i * 40), undefined, 'the same picture again');
+    assert.equal(clock.video(i * 40 - 20, START + i * 40), undefined);
+  }
+  assert.equal(clock.jumps, 0);
+});
+
 test('a new session goes on after the old one', () => {
   const first = new OutputClock();
   const end = first.video(5, START)!;
