@@ -118,7 +118,7 @@ test(
     await patch({ model: 'lite' });
     await gateway.until('always', (status) => status.frames.restored > frames.restored + 10);
 
-    assert.equal(changes('always').length, before, 'the stream stayed live');
+    assert.deepEqual(changes('always').slice(before), [], 'the stream stayed live');
     assert.equal(always.clients, 2, 'its camera too (and that of the stream beside it)');
     const { state, gap } = await page.evaluate((from) => {
       const { connection, timestamps } = window.players.main!;
@@ -141,7 +141,7 @@ test('an edit of the file restarts only what it changed', TIMEOUT, async () => {
   );
   await gateway.until('added', ({ state }) => state === 'live');
   await gateway.until('plain', ({ state }) => state === 'live');
-  assert.equal(changes('always').length, before.always);
+  assert.deepEqual(changes('always').slice(before.always), []);
   assert.ok(changes('plain').length > before.plain);
   assert.equal((await gateway.status('always')).reconnects, 0);
   const removed = await gateway.api('DELETE', '/api/v1/streams/added');
@@ -191,7 +191,7 @@ test('a broken edit is refused with line and reason, and everything goes on', TI
   await edit(() => 'streams: [');
   await gateway.logged((line) => line.msg === 'configuration edit refused' && line.reason !== reason);
   await shown(page, 10);
-  assert.equal(changes('always').length, before);
+  assert.deepEqual(changes('always').slice(before), []);
   await edit(() => good);
   await gateway.logged(({ msg }) => msg === 'configuration reloaded');
   assert.equal((await gateway.api('PATCH', '/api/v1/streams/always', { strength: 1 })).status, 200);
