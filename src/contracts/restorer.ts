@@ -38,7 +38,7 @@ export interface Accelerator {
   provider: ProviderStatus['provider'];
   models: ModelInfo[];
   speeds: Record<string, ModelSpeed>;
-  /** Runs it does at the same time. */
+  /** Runs it does at the same time, or is to do once its models are open so many times. */
   lanes: number;
   /** Every provider that was tried, in order. */
   providers: ProviderStatus[];

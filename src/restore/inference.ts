@@ -42,20 +42,26 @@ interface FileStep {
  * One accelerator, shared by the streams of this process: earliest deadline first but a stream's frames in order. It has
  * one lane, which does one run at a time: concurrent runs crash the WebGPU provider, and on a CPU they only slow each
  * other down. A GPU through its own provider has several, so that one's copies and launches overlap another's
- * arithmetic; a stream, whose windows are in its thread, keeps its lane until others leave theirs. A GPU's lane has the next stream's frame at hand
- * when it has finished one, instead of waiting for this thread. Work on files has what time is left: a step of it begins
- * only when no frame waits.
+ * arithmetic; the second is opened while the first restores. A stream's windows are in the thread of its lane, which it
+ * changes only to even them out. A GPU's lane has the next stream's frame at hand when it has finished one, instead of
+ * waiting for this thread. Work on files has what time is left: a step of it begins only when no frame waits.
  */
 export class Inference {
-  /** Resolves when the models are open. */
+  /** Resolves when the models are open in the first lane, with the number of lanes that there are to be. */
   readonly ready: Promise<Accelerator>;
-  /** The models are open; a job submitted before waits for that. */
+  /** The models are open in the first lane; a job submitted before waits for that. */
   open = false;
+  /** They are being opened in another. */
+  widening = false;
+  private readonly options: InferenceOptions;
+  private readonly events: LaneEvents;
   private readonly lanes: Lane[];
   private queue: { job: Job; due: number }[] = [];
   /** Streams whose windows are between two lanes, each with what tells this move from another. */
   private readonly moving = new Map<string, symbol>();
   private steps: FileStep[] = [];
+  /** Where each file's pictures are. */
+  private readonly files = new Map<number, Lane>();
   private nextId = 1;
 
   /** @param onTrying told of each provider before a lane opens it: a driver may take the process down */
@@ -64,10 +70,37 @@ export class Inference {
     onFailure: (error: Error) => void,
     onTrying: (provider: Provider) => void = () => {},
   ) {
-    const events = { failed: onFailure, trying: onTrying };
-    const first = new Lane(options, events);
+    this.options = options;
+    this.events = { failed: onFailure, trying: onTrying };
+    const first = new Lane(options, this.events);
     this.lanes = [first];
-    this.ready = this.openAll(first, options, events);
+    this.ready = this.openFirst(first);
+    this.ready.catch(onFailure);
+  }
+
+  /**
+   * Opens the other lanes, once the first is: each takes over what that measured, and its share of the streams. Resolves
+   * with the number of lanes; a GPU without the memory for another has fewer than were to be.
+   */
+  async widen(): Promise<number> {
+    const { provider, speeds, lanes } = await this.ready;
+    const [first] = this.lanes as [Lane];
+    this.widening = true;
+    while (this.lanes.length < lanes) {
+      const lane = new Lane({ ...this.options, only: provider, known: { provider, speeds } }, this.events);
+      const opened = await lane.ready.catch(() => undefined);
+      if (!opened) break;
+      if (!Object.keys(speeds).every((model) => opened.speeds[model])) {
+        await lane.close();
+        break;
+      }
+      lane.depth = first.depth;
+      this.lanes.push(lane);
+      this.balance();
+      this.pump();
+    }
+    this.widening = false;
+    return this.lanes.length;
   }
 
   /** How long the longest run in progress has been going on, ms. */
@@ -107,7 +140,8 @@ export class Inference {
     const gone = this.steps.filter(({ order }) => order.file === file);
     this.steps = this.steps.filter(({ order }) => order.file !== file);
     for (const step of gone) step.dropped();
-    this.fileLane.post({ t: 'forget-file', file });
+    this.files.get(file)?.post({ t: 'forget-file', file });
+    this.files.delete(file);
   }
 
   /** Takes a waiting job back; false when it already runs. */
@@ -133,23 +167,13 @@ export class Inference {
     await Promise.all(this.lanes.map((lane) => lane.close()));
   }
 
-  /** The other lanes open what the first found to work, and take over what it measured. */
-  private async openAll(first: Lane, options: InferenceOptions, events: LaneEvents): Promise<Accelerator> {
-    const accelerator = await first.ready;
-    const { provider, speeds } = accelerator;
-    const count = options.lanes ?? (provider === 'cuda' || provider === 'tensorrt' ? LANES : 1);
-    const same = { ...options, only: provider, known: accelerator };
-    const others = Array.from({ length: count - 1 }, () => new Lane(same, events));
-    for (const lane of others) {
-      const { speeds: opened } = await lane.ready;
-      // A GPU without the memory for another.
-      if (Object.keys(speeds).every((model) => opened[model])) this.lanes.push(lane);
-      else await lane.close();
-    }
-    const depth = provider === 'cpu' ? 1 : 2;
-    for (const lane of this.lanes) lane.depth = depth;
+  private async openFirst(lane: Lane): Promise<Accelerator> {
+    const accelerator = await lane.ready;
+    const { provider } = accelerator;
+    lane.depth = provider === 'cpu' ? 1 : 2;
     this.open = true;
-    return { ...accelerator, lanes: this.lanes.length };
+    const lanes = this.options.lanes ?? (provider === 'cuda' || provider === 'tensorrt' ? LANES : 1);
+    return { ...accelerator, lanes };
   }
 
   /** A stream that has no windows yet comes into the lane with the fewest. */
@@ -166,7 +190,7 @@ export class Inference {
     return this.lanes.toSorted((a, b) => a.streams.size - b.streams.size);
   }
 
-  /** Streams that leave may leave the others in one lane, where they would wait for each other. */
+  /** A stream that leaves, or a lane that comes, may leave the others in one, where they would wait for each other. */
   private balance(): void {
     for (;;) {
       const [least, most] = [this.bySize[0]!, this.bySize.at(-1)!];
@@ -193,9 +217,11 @@ export class Inference {
     });
   }
 
-  /** The one that gets a stream last. */
-  private get fileLane(): Lane {
-    return this.lanes.at(-1)!;
+  /** A new file comes into the lane that gets a stream last, and stays there. */
+  private laneOfFile(file: number): Lane {
+    const lane = this.files.get(file) ?? this.lanes.at(-1)!;
+    this.files.set(file, lane);
+    return lane;
   }
 
   private pump(): void {
@@ -224,8 +250,9 @@ export class Inference {
   private beginStep(): void {
     const step = this.steps.shift();
     if (!step) return;
-    this.fileLane.run({ t: 'file', id: this.nextId++, order: step.order }, step.transfer, (answer) => {
-      step.answered(answer as FileAnswer);
+    const { order, transfer, answered } = step;
+    this.laneOfFile(order.file).run({ t: 'file', id: this.nextId++, order }, transfer, (answer) => {
+      answered(answer as FileAnswer);
       this.pump();
     });
   }

@@ -11,6 +11,7 @@ export type LaneAnswer = Extract<InferenceEvent, { t: 'done' | 'file-answer' | '
 export interface LaneEvents {
   /** A provider is about to be opened. */
   trying(provider: Accelerator['provider']): void;
+  /** The thread ended by itself, its models open. */
   failed(error: Error): void;
 }
 
@@ -23,7 +24,7 @@ interface Run {
 
 /** One inference thread, which does one run at a time: what it was given, and how long it was busy. */
 export class Lane {
-  /** Resolves when its models are open. */
+  /** Resolves when its models are open; rejects when the thread ended before. */
   readonly ready: Promise<Omit<Accelerator, 'lanes'>>;
   /** Whose windows it holds, or is to get. */
   readonly streams = new Set<string>();
@@ -37,14 +38,16 @@ export class Lane {
 
   constructor(options: InferenceOptions, { trying, failed }: LaneEvents) {
     this.worker = new Worker(new URL('./inference-thread.ts', import.meta.url), { workerData: options });
-    this.ready = new Promise((resolve) => {
+    this.ready = new Promise((resolve, reject) => {
+      this.worker.once('error', reject);
       this.worker.on('message', (event: InferenceEvent) => {
-        if (event.t === 'ready') resolve(event.accelerator);
-        else if (event.t === 'trying') trying(event.provider);
+        if (event.t === 'ready') {
+          this.worker.off('error', reject).on('error', failed);
+          resolve(event.accelerator);
+        } else if (event.t === 'trying') trying(event.provider);
         else this.finish(event);
       });
     });
-    this.worker.on('error', failed);
   }
 
   get idle(): boolean {

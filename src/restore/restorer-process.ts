@@ -114,9 +114,14 @@ const rechoice = new Rechoice(host.admission, options.rechooseAfter);
 
 /** Goes on with what was found: mostly what was known before. */
 function learn({ facts, encoder }: Found): void {
-  const { provider, speeds, lanes } = host.facts;
-  Object.assign(host, { facts, encoder });
+  host.encoder = encoder;
   if (encoder) for (const pipeline of pipelines.values()) pipeline.encodeOn(encoder);
+  goBy(facts);
+}
+
+function goBy(facts: RestorerFacts): void {
+  const { provider, speeds, lanes } = host.facts;
+  host.facts = facts;
   if (isDeepStrictEqual([facts.provider, facts.lanes, facts.speeds], [provider, lanes, speeds])) return;
   host.cost.restart(facts.speeds);
   for (const pipeline of pipelines.values()) pipeline.rechoose();
@@ -157,6 +162,8 @@ async function shutdown(): Promise<void> {
   // A thread that opens models does not listen yet.
   if (!inference.open) return abandon();
   await (await files).stop();
+  // Nor does that of another lane.
+  if (inference.widening) return abandon();
   await inference.close();
   process.exit(0);
 }
@@ -206,3 +213,11 @@ setInterval(() => {
 flushCompileCache();
 send({ t: 'ready' });
 if (early) learn(await finding);
+const lanes = await inference.widen();
+if (lanes < host.facts.lanes) {
+  logger.warn(
+    { lanes, wanted: host.facts.lanes },
+    'the GPU has no room for another lane, for want of memory mostly: it does with fewer',
+  );
+  goBy({ ...host.facts, lanes });
+}

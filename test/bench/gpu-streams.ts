@@ -137,10 +137,9 @@ async function open(
   const accelerator = await inference.ready;
   if (Object.keys(accelerator.speeds).length === 0)
     throw new Error(`${provider} does not work here: ${accelerator.providers[0]?.detail}`);
-  const { lanes: opened } = accelerator;
   return {
     inference,
-    lanes: opened,
+    lanes: await inference.widen(),
     futures: new Map(accelerator.models.map(({ name, window }) => [name, window.future])),
   };
 }

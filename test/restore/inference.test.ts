@@ -2,6 +2,8 @@ import assert from 'node:assert/strict';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { Inference, type Job } from '../../src/restore/inference.ts';
+import { temporaryDirectory } from '../support/ffmpeg.ts';
+import { pipedModel } from '../support/piped-model.ts';
 
 const WIDTH = 64;
 const HEIGHT = 64;
@@ -126,19 +128,9 @@ test('a step of work on a file runs only when no frame waits, and is dropped wit
   await inference.close();
 });
 
-test('streams of two lanes run at the same time, each with its own windows, and are shared out again when some leave', async (t) => {
-  const tried: string[] = [];
-  const inference = new Inference(
-    { models: join(import.meta.dirname, '../fixtures/models'), provider: 'cpu', threads: 1, lanes: 2 },
-    (error) => assert.fail(error),
-    (provider) => tried.push(provider),
-  );
-  t.after(() => inference.close());
-  assert.equal((await inference.ready).lanes, 2);
-  // Else the second one's opening would have to fit into the time that the gateway gives the first.
-  assert.deepEqual(tried, ['cpu', 'cpu']);
+/** Streams whose pictures say how many frames of their scene the window has seen, and who of them runs. */
+function counted(inference: Inference) {
   const running = new Set<string>();
-  /** Counts the frames of its scene: what the picture becomes says how many its window has seen. */
   const frame = (stream: string, fresh = false) =>
     new Promise<number>((resolve) => {
       inference.submit({
@@ -161,6 +153,21 @@ test('streams of two lanes run at the same time, each with its own windows, and 
         cancelled: () => assert.fail('nothing was withdrawn'),
       });
     });
+  return { running, frame };
+}
+
+test('streams of two lanes run at the same time, each with its own windows, and are shared out again when some leave', async (t) => {
+  const tried: string[] = [];
+  const inference = new Inference(
+    { models: join(import.meta.dirname, '../fixtures/models'), provider: 'cpu', threads: 1, lanes: 2 },
+    (error) => assert.fail(error),
+    (provider) => tried.push(provider),
+  );
+  t.after(() => inference.close());
+  assert.equal((await inference.ready).lanes, 2);
+  assert.equal(await inference.widen(), 2);
+  assert.deepEqual(tried, ['cpu', 'cpu']);
+  const { running, frame } = counted(inference);
   const [a, b] = [frame('a', true), frame('b', true)];
   assert.deepEqual([...running], ['a', 'b']);
   const [a1, c] = [frame('a'), frame('c', true)];
@@ -188,4 +195,49 @@ test('streams of two lanes run at the same time, each with its own windows, and 
   inference.forget('e');
   assert.deepEqual(await Promise.all([frame('e'), frame('a')]), [0, 6]);
   assert.deepEqual(await Promise.all([frame('e'), frame('a')]), [1, 7]);
+});
+
+test('frames are restored as soon as the first lane is open; another takes its share of the streams, not of a file', async (t) => {
+  await using directory = await temporaryDirectory();
+  const { models, pipe, open } = await pipedModel(directory.path, 'count');
+  const inference = new Inference({ models, provider: 'cpu', threads: 1, lanes: 2 }, (error) =>
+    assert.fail(error),
+  );
+  t.after(() => inference.close());
+  assert.equal((await inference.ready).lanes, 2);
+  await pipe();
+  const wide = inference.widen();
+  const { running, frame } = counted(inference);
+  const [a, b] = [frame('a', true), frame('b', true)];
+  assert.deepEqual([...running], ['a'], 'there is one lane');
+  assert.deepEqual(await Promise.all([a, b]), [0, 0]);
+  const size = { width: WIDTH, height: HEIGHT };
+  const picture = new ArrayBuffer(BYTES);
+  await inference.step({ t: 'file-advance', file: 1, model: 'count', ...size, picture, fresh: true });
+
+  await open();
+  assert.equal(await wide, 2);
+  assert.deepEqual(await Promise.all([frame('a'), frame('b')]), [1, 1]);
+  const [a2, b2] = [frame('a'), frame('b')];
+  assert.deepEqual([...running], ['a', 'b']);
+  assert.deepEqual(await Promise.all([a2, b2]), [2, 2]);
+  const collected = await inference.step({ t: 'file-collect', file: 1, out: new ArrayBuffer(BYTES) });
+  assert.equal(collected.error, undefined);
+});
+
+test('a lane that cannot open the models is done without', async (t) => {
+  await using directory = await temporaryDirectory();
+  const { models, pipe, open } = await pipedModel(directory.path, 'count');
+  const inference = new Inference({ models, provider: 'cpu', threads: 1, lanes: 2 }, (error) =>
+    assert.fail(error),
+  );
+  t.after(() => inference.close());
+  await inference.ready;
+  const { frame } = counted(inference);
+  assert.deepEqual(await Promise.all([frame('a', true), frame('b', true)]), [0, 0]);
+  await pipe();
+  const wide = inference.widen();
+  await open(new Uint8Array(16));
+  assert.equal(await wide, 1);
+  assert.deepEqual(await Promise.all([frame('a'), frame('b')]), [1, 1]);
 });

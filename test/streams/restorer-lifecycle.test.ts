@@ -1,16 +1,15 @@
 import assert from 'node:assert/strict';
-import { execFile, fork } from 'node:child_process';
+import { fork } from 'node:child_process';
 import { on, once } from 'node:events';
-import { cp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
+import { readdir } from 'node:fs/promises';
 import { test } from 'node:test';
-import { promisify } from 'node:util';
 import type { RestorerEvent, RestorerFacts, RestoreSettings } from '../../src/contracts/restorer.ts';
 import type { RestorerOptions } from '../../src/restore/restorer-process.ts';
 import { askRestorer } from '../../src/streams/ask-restorer.ts';
 import { RestorerClient } from '../../src/streams/restorer-client.ts';
 import { silentLogger } from '../../src/telemetry/log.ts';
 import { temporaryDirectory } from '../support/ffmpeg.ts';
+import { pipedModel } from '../support/piped-model.ts';
 import { FIXTURE_MODELS } from '../support/restoring.ts';
 
 const OPTIONS: RestorerOptions = {
@@ -21,24 +20,6 @@ const OPTIONS: RestorerOptions = {
 };
 
 const KNOWN: Omit<RestorerFacts, 'speeds'> = { provider: 'cpu', models: [], lanes: 1, providers: [] };
-
-/** A models directory whose one network is opened once `open` is called: a pipe stands in its place. */
-async function pipedModel(
-  directory: string,
-): Promise<{ models: string; pipe(): Promise<void>; open(): Promise<void> }> {
-  const models = join(directory, 'models');
-  await cp(join(FIXTURE_MODELS, 'blend'), join(models, 'blend'), { recursive: true });
-  const network = join(models, 'blend/weights.onnx');
-  const weights = await readFile(network);
-  return {
-    models,
-    async pipe() {
-      await rm(network);
-      await promisify(execFile)('mkfifo', [network]);
-    },
-    open: () => writeFile(network, weights),
-  };
-}
 
 function startStream(
   restorer: RestorerClient,
@@ -157,6 +138,27 @@ test('a restarted restorer passes the picture through while it opens its models,
   await open();
   for await (const event of eventsOf(restorer))
     if (event.t === 'report' && event.report.restored > 0 && event.report.restoration?.step === 0) break;
+});
+
+test('streams are restored while another lane opens its models, and go on if it cannot', async (t) => {
+  await using directory = await temporaryDirectory();
+  const { models, pipe, open } = await pipedModel(directory.path);
+  await pipe();
+  const restorer = new RestorerClient({ ...OPTIONS, models, lanes: 2 }, silentLogger);
+  t.after(() => restorer.close());
+  restorer.on('down', (cause) => assert.fail(cause));
+  restorer.start();
+  await open();
+  await once(restorer, 'ready');
+  startStream(restorer, 'cam', 'lavfi:testsrc2=s=320x180:r=25');
+  const restored = async () => {
+    for await (const event of eventsOf(restorer))
+      if (event.t === 'report' && event.report.restored > 0 && event.report.restoration?.step === 0) return;
+  };
+  await restored();
+  await open(new Uint8Array(16));
+  await restored();
+  await restored();
 });
 
 test('a restorer that finds other than was known chooses the height anew', async (t) => {
