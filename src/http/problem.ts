@@ -96,8 +96,8 @@ export function problemHandler(error: FastifyError, request: FastifyRequest, rep
   sendProblem(reply, known);
 }
 
-function notFound(request: FastifyRequest, reply: FastifyReply): void {
-  sendProblem(
+function notFound(request: FastifyRequest, reply: FastifyReply): FastifyReply {
+  return sendProblem(
     reply,
     new ClearwayError(
       'CLEARWAY_NOT_FOUND',
@@ -109,8 +109,16 @@ function notFound(request: FastifyRequest, reply: FastifyReply): void {
   );
 }
 
-/** Makes every error and every unknown route of this Fastify scope a problem+json answer. */
-export function registerProblems(app: FastifyInstance): void {
+/** Answers some requests for an unknown route; undefined leaves one to others. */
+export type NotFoundPage = (
+  request: FastifyRequest,
+  reply: FastifyReply,
+) => Promise<FastifyReply | undefined>;
+
+/** Makes every error and every unknown route of this Fastify scope, but for what `page` answers, problem+json. */
+export function registerProblems(app: FastifyInstance, page?: NotFoundPage): void {
   app.setErrorHandler(problemHandler);
-  app.setNotFoundHandler(notFound);
+  app.setNotFoundHandler(
+    async (request, reply) => (await page?.(request, reply)) ?? notFound(request, reply),
+  );
 }

@@ -22,7 +22,7 @@ import { Events } from './events.ts';
 import { registerHeaders } from './headers.ts';
 import { registerLogin } from './login.ts';
 import { registerOps } from './ops.ts';
-import { registerPage } from './page.ts';
+import { notFoundPage, registerPage } from './page.ts';
 import { registerPatience } from './patience.ts';
 import { problemHandler, registerProblems } from './problem.ts';
 import { registerRestore } from './restore/routes.ts';
@@ -100,7 +100,7 @@ export async function createHttpServer(options: HttpServerOptions): Promise<Http
     session.on('close', () => sessions.delete(session));
   });
 
-  registerProblems(app);
+  registerProblems(app, notFoundPage(webRoot));
   registerPatience(app);
   registerHeaders(app, () => ({ origins: config.http.corsOrigins, open: !auth.enabled }));
   await app.register(rateLimit, {

@@ -96,8 +96,12 @@ function route(): void {
   else if (/^\/files\/?$/.test(location.pathname)) show(filesView(context()));
   else {
     const home = h('a', { href: '/' }, 'All cameras');
-    const text = h('p', {}, 'There is no such page. ', home);
-    show({ element: h('div', { class: 'empty' }, text), title: 'Not found · Clearway', dispose: () => {} });
+    const text = [h('h2', {}, 'There is no such page'), h('p', {}, home)];
+    show({
+      element: h('div', { class: 'empty' }, ...text),
+      title: 'Not found · Clearway',
+      dispose: () => {},
+    });
   }
 }
 

@@ -73,6 +73,29 @@ describe('the HTTP server', { timeout: 120_000 }, () => {
     });
   }
 
+  it('gives the page, which says so, to a browser that is led to none; a program is told', async () => {
+    const browser = { headers: { accept: 'text/html,application/xhtml+xml,*/*;q=0.8' } };
+    const page = await get('/');
+    for (const path of ['/bogus', '/streams/gate/more', '/assets/none.js']) {
+      const found = await get(path, browser);
+      assert.equal(found.status, 404);
+      assert.equal(found.headers.get('vary'), 'Accept');
+      assert.match(found.headers.get('content-type') ?? '', /^text\/html/);
+      assert.equal(found.headers.get('content-security-policy'), page.headers.get('content-security-policy'));
+      assert.match(await found.text(), /Clearway/);
+      const told = await get(path);
+      assert.equal(told.headers.get('vary'), 'Accept');
+      assert.equal((await answer(told)).body.code, 'CLEARWAY_NOT_FOUND');
+    }
+    for (const path of ['/api/v1/bogus', '/hls/gate/none', '/api/v1/streams/none']) {
+      const { status, body } = await answer(await get(path, browser));
+      assert.equal(status, 404);
+      assert.match(String(body.code), /NOT_FOUND/);
+    }
+    const posted = await answer(await get('/bogus', { ...browser, method: 'POST' }));
+    assert.equal(posted.body.code, 'CLEARWAY_NOT_FOUND');
+  });
+
   it('is alive, and ready when control says so', async () => {
     assert.equal((await answer(await get('/health'))).body.status, 'ok');
     assert.deepEqual((await answer(await get('/ready'))).body, { ready: true });
