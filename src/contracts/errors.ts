@@ -1,3 +1,5 @@
+import type { StreamStatus } from './stream.ts';
+
 /** Every error an operator or a caller can meet, by code. The sentence says what to do about it. */
 export type ErrorCode =
   | 'CLEARWAY_CONFIG_INVALID'
@@ -76,6 +78,28 @@ export class ClearwayError extends Error {
     this.status = options.status ?? 500;
     this.retryAfter = options.retryAfter;
   }
+}
+
+/**
+ * For whoever asks for a stream's picture while there is none: why, with the code of its error, and when to ask again,
+ * as its status has them.
+ */
+export function streamOffline(
+  { name, state, cause, error, retryAt, fps }: StreamStatus,
+  why = state === 'live' || fps > 0
+    ? 'it is about to come'
+    : state === 'connecting'
+      ? `it is connecting (${cause})`
+      : error
+        ? `${cause.replace(/\.$/, '')} (${error.code})`
+        : cause,
+): ClearwayError {
+  const wait = retryAt === undefined ? 0 : (Date.parse(retryAt) - Date.now()) / 1000;
+  return new ClearwayError('CLEARWAY_STREAM_OFFLINE', `Stream ${name} has no picture now: ${why}.`, {
+    status: 503,
+    retryable: true,
+    retryAfter: Math.max(2, wait),
+  });
 }
 
 /** The plain form of an error, for IPC and for stream state. */

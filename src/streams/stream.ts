@@ -1,5 +1,5 @@
 import type { StreamConfig } from '../config/schema.ts';
-import { ClearwayError, type ErrorInfo, errorInfo } from '../contracts/errors.ts';
+import { ClearwayError, type ErrorInfo, errorInfo, streamOffline } from '../contracts/errors.ts';
 import type { Rendition } from '../contracts/media.ts';
 import type { PublishedStream, SubscribeOptions, Subscription } from '../contracts/publish.ts';
 import type { RestorerEvent, RestoreSettings, SourceAddress, StreamReport } from '../contracts/restorer.ts';
@@ -83,7 +83,7 @@ export class Stream implements PublishedStream {
     this.host = host;
     this.snapshots = new SnapshotDesk(
       (id, rendition) => host.restorer.send({ t: 'snapshot', stream: name, rendition, id }),
-      (why) => this.offline(why ?? this.cause),
+      (why) => streamOffline(this.status, why),
     );
     this.subscribers = new Subscribers({
       changed: () => this.onDemandChanged(),
@@ -220,7 +220,7 @@ export class Stream implements PublishedStream {
   }
 
   async snapshot(rendition: Rendition): Promise<Uint8Array> {
-    if (this.state === 'disabled') throw this.offline('it is switched off');
+    if (this.state === 'disabled') throw streamOffline(this.status);
     // Holds an on-demand source open until the picture is there.
     const hold = this.subscribe({ rendition: 'restored', still: true, sink: { video() {} } });
     try {
@@ -234,15 +234,7 @@ export class Stream implements PublishedStream {
     this.closed = true;
     this.disconnect();
     this.subscribers.close();
-    this.snapshots.failAll(errorInfo(this.offline('it was removed')));
-  }
-
-  private offline(why: string): ClearwayError {
-    return new ClearwayError('CLEARWAY_STREAM_OFFLINE', `Stream ${this.name} has no picture now: ${why}.`, {
-      status: 503,
-      retryable: true,
-      retryAfter: 5,
-    });
+    this.snapshots.failAll(errorInfo(streamOffline(this.status, 'it was removed')));
   }
 
   private get wanted(): boolean {

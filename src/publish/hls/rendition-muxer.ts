@@ -1,5 +1,5 @@
 import type { Config } from '../../config/schema.ts';
-import { ClearwayError } from '../../contracts/errors.ts';
+import { type ClearwayError, streamOffline } from '../../contracts/errors.ts';
 import { type AccessUnit, type AudioPacket, CLOCK_RATE, type Rendition } from '../../contracts/media.ts';
 import type { PublishedStream, Subscription } from '../../contracts/publish.ts';
 import type { Logger } from '../../telemetry/log.ts';
@@ -182,12 +182,6 @@ export class RenditionMuxer {
   }
 
   #offline(): ClearwayError {
-    const { name, status } = this.#options.stream;
-    const why = status.state === 'live' ? 'it is about to come' : status.cause;
-    return new ClearwayError('CLEARWAY_STREAM_OFFLINE', `Stream ${name} has no picture now: ${why}.`, {
-      status: 503,
-      retryable: true,
-      retryAfter: 2,
-    });
+    return streamOffline(this.#options.stream.status);
   }
 }

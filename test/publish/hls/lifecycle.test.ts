@@ -3,6 +3,7 @@ import { once } from 'node:events';
 import { test } from 'node:test';
 import { setTimeout } from 'node:timers/promises';
 import type { PublishedStream, Sink } from '../../../src/contracts/publish.ts';
+import type { StreamStatus } from '../../../src/contracts/stream.ts';
 import { createH264Source } from '../../support/h264-source.ts';
 import { parsePlaylist } from './playlist-checker.ts';
 import { type HlsServer, startHls } from './server.ts';
@@ -107,6 +108,41 @@ test('a stream without a picture is answered 503 when it is known to be gone, an
     assert.equal(code, 'CLEARWAY_STREAM_OFFLINE');
     assert.equal(detail, 'Stream test has no picture now: nothing listens on that port.');
   }
+});
+
+test('who is refused for want of a picture is told why, by which error, and when to ask again', async () => {
+  const sinks: Sink[] = [];
+  const stream = silent('test', sinks);
+  const { status } = stream;
+  await using hls = await startHls([stream]);
+  const ask = async (now: Partial<StreamStatus>) => {
+    Object.assign(status, now);
+    const asked = hls.get('test/index.m3u8');
+    while (sinks.length === 0) await new Promise(setImmediate);
+    sinks.pop()!.end!();
+    const response = await asked;
+    const { code, detail } = (await response.json()) as { code: string; detail: string };
+    assert.deepEqual([response.status, code], [503, 'CLEARWAY_STREAM_OFFLINE']);
+    return { detail, after: Number(response.headers.get('retry-after')) };
+  };
+  const message = 'The camera wants a password.';
+  const refused = await ask({
+    cause: message,
+    error: { code: 'CLEARWAY_SOURCE_UNAUTHORIZED', message, retryable: true },
+    retryAt: new Date(Date.now() + 600_000).toISOString(),
+  });
+  assert.equal(
+    refused.detail,
+    'Stream test has no picture now: The camera wants a password (CLEARWAY_SOURCE_UNAUTHORIZED).',
+  );
+  assert.ok(refused.after > 500 && refused.after <= 600, String(refused.after));
+
+  delete status.error;
+  delete status.retryAt;
+  const silentNow = await ask({ state: 'degraded', cause: 'no picture for 3 s' });
+  assert.deepEqual(silentNow, { detail: 'Stream test has no picture now: no picture for 3 s.', after: 2 });
+  const lighter = await ask({ cause: 'restored by a lighter model', fps: 25 });
+  assert.match(lighter.detail, /about to come/);
 });
 
 test('an outage: players wait, then go on after a discontinuity', async () => {
