@@ -279,6 +279,7 @@ test('a restarted gateway: the last picture stays, dimmed and explained, and com
   await site.gateway.stop();
   await page.locator('.picture[data-dimmed=true]').waitFor();
   await page.getByText('It does not answer. The picture comes back by itself.').waitFor();
+  assert.equal(await page.locator('.picture .badge').isVisible(), false);
   await shows(page, 0.75, 'restored');
   await site.gateway.listen(Number(new URL(site.url).port));
   await page.locator('.picture[data-dimmed=false]').waitFor();
@@ -421,6 +422,21 @@ test('full screen is the whole screen; the controls leave it and come back', {
   await seen('.picture .badge', '1');
   await page.keyboard.press('f');
   await seen('.toolbar', '1');
+  await page.close();
+});
+
+test('a camera without sound has none to turn on', { timeout: 120_000 }, async () => {
+  const { gateway } = site;
+  gateway.put(status('yard', { input: { ...status('yard').input!, hasAudio: false } }));
+  const { page } = await site.open('/streams/yard');
+  await playing(page, 'webrtc');
+  await page
+    .getByRole('button', { name: 'This camera sends no sound' })
+    .and(page.locator(':disabled'))
+    .waitFor();
+  gateway.put(status('yard'));
+  await page.getByRole('button', { name: 'Turn sound on' }).click();
+  await page.getByRole('button', { name: 'Turn sound off' }).waitFor();
   await page.close();
 });
 

@@ -151,6 +151,10 @@ export class Stage {
     setText(this.#overlayTitle, overlay?.title ?? '');
     setText(this.#overlayText, overlay?.text ?? '');
     if (status !== undefined) this.#badge.set(status);
+    // What was so when the gateway was last heard need not be so now.
+    this.#badge.element.hidden =
+      status === undefined || (!store.connected && this.#status.phase !== 'playing');
+    this.#toolbar.audible = status?.input?.hasAudio !== false;
     const title = status === undefined ? this.#name : titleOf(status);
     this.#picture.canvas.setAttribute('aria-label', `Live picture of ${title}`);
     const passed = status?.restoration?.model === 'none';

@@ -28,6 +28,7 @@ export class Toolbar {
   readonly #full: IconButton;
   readonly #abort = new AbortController();
   #muted = true;
+  #audible = true;
   #mode: Rendition = 'compare';
 
   constructor(options: ToolbarOptions) {
@@ -85,6 +86,15 @@ export class Toolbar {
     this.#showSound();
   }
 
+  /** Whether the camera sends sound, as far as is known. */
+  set audible(audible: boolean) {
+    if (this.#audible === audible) return;
+    this.#audible = audible;
+    this.#mute.element.disabled = !audible;
+    this.#volume.disabled = !audible;
+    this.#showSound();
+  }
+
   showMode(mode: Rendition): void {
     this.#mode = mode;
     this.#modes.show(mode);
@@ -93,7 +103,7 @@ export class Toolbar {
 
   key(key: string): boolean {
     const keys: Record<string, () => void> = {
-      m: () => this.#setMuted(!this.#muted),
+      m: () => this.#mute.element.click(),
       d: () => this.#still.click(),
       p: () => void this.#pip.toggle(),
       f: () => void this.#toggleFull(),
@@ -124,7 +134,9 @@ export class Toolbar {
   }
 
   #showSound(): void {
-    this.#mute.show(this.#muted ? 'mute' : 'sound', this.#muted ? 'Turn sound on (m)' : 'Turn sound off (m)');
+    const label = this.#muted ? 'Turn sound on (m)' : 'Turn sound off (m)';
+    const silent = this.#muted || !this.#audible;
+    this.#mute.show(silent ? 'mute' : 'sound', this.#audible ? label : 'This camera sends no sound');
   }
 
   async #toggleFull(): Promise<void> {
