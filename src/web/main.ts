@@ -113,7 +113,13 @@ function navigate(path: string): void {
 }
 
 async function signOut(): Promise<void> {
-  await api.logout().catch(() => undefined);
+  try {
+    await api.logout();
+  } catch (error) {
+    // The browser keeps its cookie: who left now would leave the page open to the next person.
+    if (!(error instanceof ApiError && error.status === 401))
+      return shell.toast(`You are still signed in: ${(error as Error).message}`, 'error');
+  }
   events.stop();
   uploads.reset();
   jobs.reset();

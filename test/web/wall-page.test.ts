@@ -366,6 +366,10 @@ test('with auth on, the login comes first; readers get no editing', limit, async
   await page.getByRole('link', { name: 'yard' }).waitFor();
   assert.equal(await page.getByRole('button', { name: 'Edit yard' }).count(), 0);
   assert.equal(await page.getByRole('button', { name: 'Add camera' }).count(), 0);
+  await gateway.stop();
+  await page.getByRole('button', { name: 'Sign out' }).click();
+  await page.getByText('You are still signed in: The gateway does not answer.').waitFor();
+  await gateway.listen(Number(new URL(site.url).port));
   await page.getByRole('button', { name: 'Sign out' }).click();
   await page.getByRole('heading', { name: 'Sign in to Clearway' }).waitFor();
   await page.close();
