@@ -2,6 +2,9 @@ import type { ServerEvent } from '../../contracts/events.ts';
 import type { StreamStatus } from '../../contracts/stream.ts';
 import { titleOf } from './state.ts';
 
+/** As people read: cam2 before cam10. */
+const order = new Intl.Collator('en', { numeric: true });
+
 /** Every stream's newest status, and whether it is being kept fresh. */
 export class Store {
   readonly #streams = new Map<string, StreamStatus>();
@@ -20,10 +23,10 @@ export class Store {
     return this.#streams.get(name);
   }
 
-  /** By what people call them, as people read: cam2 before cam10. */
+  /** By what people call them. */
   list(): StreamStatus[] {
     return [...this.#streams.values()].sort(
-      (a, b) => titleOf(a).localeCompare(titleOf(b), 'en', { numeric: true }) || (a.name < b.name ? -1 : 1),
+      (a, b) => order.compare(titleOf(a), titleOf(b)) || (a.name < b.name ? -1 : 1),
     );
   }
 

@@ -135,7 +135,13 @@ export function wallView(context: Context): View {
     else say(shown === 0 ? 'none' : '');
   };
 
-  store.watch(update, abort.signal);
+  // The gateway tells of all cameras at once, every second: one look at them all is enough.
+  let due = 0;
+  const changed = (): void => {
+    cancelAnimationFrame(due);
+    due = requestAnimationFrame(update);
+  };
+  store.watch(changed, abort.signal);
   filter.addEventListener('input', update);
   document.addEventListener(
     'keydown',
@@ -159,6 +165,7 @@ export function wallView(context: Context): View {
     dispose() {
       clearTimeout(patience);
       clearInterval(tick);
+      cancelAnimationFrame(due);
       abort.abort();
       for (const card of cards.values()) card.close();
     },
