@@ -96,6 +96,23 @@ test('what cannot be taken is refused before it is sent', limit, async () => {
   await page.close();
 });
 
+test(
+  'a page from before an upgrade of the gateway says so when it misses a part of itself',
+  limit,
+  async () => {
+    await using directory = await temporaryDirectory();
+    const file = join(directory.path, 'film.mp4');
+    await writeFile(file, 'film');
+    const { page } = await site.open('/files');
+    await page.getByRole('button', { name: 'Choose videos' }).waitFor();
+    await page.route('**/assets/*.js', (route) => route.fulfill({ status: 404, body: '' }));
+    await page.getByLabel('Videos to restore').setInputFiles(file);
+    await page.getByText('This page is older than the gateway: reload it.').waitFor();
+    assert.equal(await page.getByRole('button', { name: 'Try again' }).count(), 0);
+    await page.close();
+  },
+);
+
 test('an address is fetched by the gateway, or refused beside the field', limit, async () => {
   const { gateway } = site;
   gateway.refuse.set('GET /restore/jobs', {

@@ -1,5 +1,6 @@
 import type { DetailedError, Upload as TusUpload } from 'tus-js-client';
 import { ApiError, problemFrom } from '../core/api.ts';
+import { part } from '../core/part.ts';
 
 const ENDPOINT = '/restore/uploads';
 /** One request's worth: a proxy in between need not hold more. */
@@ -50,9 +51,9 @@ export class Upload {
         }
         tus.start();
       },
-      () => {
+      (error: ApiError) => {
         this.#tus = undefined;
-        this.#handlers.failed(new ApiError(0, 'UNREACHABLE', 'The gateway does not answer.'));
+        this.#handlers.failed(error);
       },
     );
   }
@@ -68,7 +69,7 @@ export class Upload {
 
   async #create(): Promise<TusUpload> {
     // Loaded when the first file is chosen: most pages only watch.
-    const { Upload: Tus } = await import('tus-js-client');
+    const { Upload: Tus } = await part(() => import('tus-js-client'));
     const file = this.#file;
     const handlers = this.#handlers;
     const tus = new Tus(file, {

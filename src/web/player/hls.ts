@@ -1,6 +1,7 @@
 import type HlsPlayer from 'hls.js';
 import type { ErrorData, HlsConfig } from 'hls.js';
 import type { Rendition } from '../../contracts/media.ts';
+import { part } from '../core/part.ts';
 import { type Failure, makeVideo, type Session, type SessionOptions } from './session.ts';
 
 const CONFIG: Partial<HlsConfig> = {
@@ -82,7 +83,7 @@ export class HlsSession implements Session {
       this.video.src = this.#url;
       return;
     }
-    const { default: Hls } = await import('hls.js');
+    const { default: Hls } = await part(() => import('hls.js'));
     if (this.#closed) return;
     if (!Hls.isSupported()) throw new Error('This browser plays neither WebRTC nor HLS from here.');
     const hls = new Hls(CONFIG);
