@@ -441,9 +441,12 @@ test('a camera without sound has none to turn on', { timeout: 120_000 }, async (
 });
 
 test('on a phone nothing is wider than the screen', { timeout: 120_000 }, async () => {
-  site.gateway.put(status('yard'));
+  const { gateway } = site;
+  gateway.put(status('yard', { title: 'W'.repeat(80) }));
+  gateway.session = { auth: true, user: { name: 'w'.repeat(64), role: 'admin' } };
   const { page } = await site.open('/streams/yard', { width: 390, height: 844 });
   await playing(page, 'webrtc');
   assert.equal(await page.evaluate(() => document.documentElement.scrollWidth), 390);
+  gateway.session = { auth: false };
   await page.close();
 });
