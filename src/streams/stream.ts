@@ -124,7 +124,7 @@ export class Stream implements PublishedStream {
   wake(cause: string): void {
     if (this.closed || this.state === 'live' || this.state === 'degraded' || this.state === 'connecting')
       return;
-    if (!this.config.enabled) this.enter('disabled', 'switched off in the configuration');
+    if (!this.config.enabled) this.enter('disabled', 'switched off by enabled: false in the configuration');
     else if (this.wanted) void this.connect(cause);
     else this.enter('idle', 'nobody is watching');
   }

@@ -88,6 +88,9 @@ test('a camera that nobody pushes is not asleep; every camera is in the summary'
   await card.getByText('No picture').waitFor();
   await card.getByRole('link').click();
   await page.getByText('Nobody pushes this camera').waitFor();
+  await page
+    .getByText('Waiting for a publisher. The pencil above leads to the address to push to.')
+    .waitFor();
   await page.close();
 });
 

@@ -1,10 +1,10 @@
 import type { Rendition } from '../../contracts/media.ts';
 import type { StreamStatus } from '../../contracts/stream.ts';
-import type { Context } from '../core/context.ts';
+import { type Context, mayEdit } from '../core/context.ts';
 import { Divider } from '../core/divider.ts';
 import { h, setText } from '../core/dom.ts';
 import { ms } from '../core/format.ts';
-import { awaitsPush, badge, causeAndTry, hasPicture, titleOf } from '../core/state.ts';
+import { awaitsPush, badge, causeAndTry, hasPicture, sentence, titleOf } from '../core/state.ts';
 import { Player, type PlayerStatus } from '../player/player.ts';
 import { Picture } from './compare.ts';
 import { markIdle } from './idle.ts';
@@ -20,6 +20,7 @@ function overlayOf(
   player: PlayerStatus,
   connected: boolean,
   now: number,
+  editable: boolean,
 ): { title: string; text: string } | undefined {
   if (player.phase === 'refused')
     return { title: 'Not allowed', text: `${player.why} It is tried again by itself.` };
@@ -35,7 +36,9 @@ function overlayOf(
       live: '',
       degraded: '',
     } as const;
-    return { title: titles[status.state], text: causeAndTry(status, now) };
+    const why = causeAndTry(status, now);
+    const where = editable && awaitsPush(status) ? ' The pencil above leads to the address to push to.' : '';
+    return { title: titles[status.state], text: where === '' ? why : `${sentence(why)}${where}` };
   }
   if (player.phase === 'playing') return undefined;
   return player.phase === 'connecting'
@@ -143,7 +146,8 @@ export class Stage {
   update(): void {
     const { store, events } = this.#context;
     const status = store.get(this.#name);
-    const overlay = overlayOf(status, this.#status, store.connected, events.clock.now());
+    const editable = mayEdit(this.#context, this.#name);
+    const overlay = overlayOf(status, this.#status, store.connected, events.clock.now(), editable);
     this.#overlay.hidden = overlay === undefined;
     void this.#wakeLock.keep(overlay === undefined);
     this.#surface.dataset.dimmed = String(overlay !== undefined);
