@@ -303,10 +303,17 @@ test('a camera without signal says so and plays when it is back', { timeout: 120
   site.media.frozen = true;
   const { page } = await site.open('/streams/gate');
   await page.locator('.overlay').getByText('The camera refused the password').waitFor();
+  const still = page.getByRole('button', { name: 'Save a still' });
+  assert.ok(await still.isDisabled());
   site.media.frozen = false;
   site.gateway.put(status('gate'));
   await playing(page, 'webrtc');
   await page.locator('.overlay').waitFor({ state: 'hidden' });
+  site.gateway.snapshot = Buffer.from('a picture');
+  const saved = page.waitForEvent('download');
+  await still.click();
+  assert.match((await saved).suggestedFilename(), /^gate-compare-20[-\dT]+\.jpg$/);
+  assert.match((await saved).url(), /\/snapshot\/gate\.jpg\?rendition=compare$/);
   site.gateway.streams.delete('gate');
   site.gateway.broadcast({ type: 'removed', name: 'gate' });
   await page.getByText('There is no camera named gate').waitFor();

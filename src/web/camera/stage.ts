@@ -158,6 +158,7 @@ export class Stage {
     // What was so when the gateway was last heard need not be so now.
     this.#badge.element.hidden =
       status === undefined || (!store.connected && this.#status.phase !== 'playing');
+    this.#toolbar.hasPicture = store.connected && hasPicture(status);
     this.#toolbar.audible = status?.input?.hasAudio !== false;
     const title = status === undefined ? this.#name : titleOf(status);
     this.#picture.canvas.setAttribute('aria-label', `Live picture of ${title}`);

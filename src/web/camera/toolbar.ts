@@ -1,7 +1,6 @@
 import { RENDITIONS, type Rendition } from '../../contracts/media.ts';
 import { type Choice, type IconButton, iconButton, segmented } from '../core/controls.ts';
 import { h } from '../core/dom.ts';
-import { icon } from '../core/icons.ts';
 import { openCameraHelp } from './help.ts';
 import { PictureInPicture } from './pip.ts';
 
@@ -21,7 +20,7 @@ export class Toolbar {
   readonly element: HTMLElement;
   readonly #options: ToolbarOptions;
   readonly #modes: Choice<Rendition>;
-  readonly #still: HTMLAnchorElement;
+  readonly #still: IconButton;
   readonly #pip: PictureInPicture;
   readonly #mute: IconButton;
   readonly #volume: HTMLInputElement;
@@ -51,12 +50,7 @@ export class Toolbar {
     });
     this.#volume.addEventListener('input', () => this.#setMuted(this.#volume.value === '0'));
     this.#volume.style.setProperty('--value', '80%');
-    this.#still = h(
-      'a',
-      { class: 'icon-button', title: 'Save a still (d)', download: '' },
-      icon('still'),
-      h('span', { class: 'sr' }, 'Save a still'),
-    );
+    this.#still = iconButton('still', 'Save a still (d)', () => this.#save());
     const pip = iconButton('pip', 'Picture in picture (p)', () => void this.#pip.toggle());
     pip.element.hidden = !this.#pip.possible;
     this.#full = iconButton('full', 'Full screen (f)', () => void this.#toggleFull());
@@ -71,12 +65,11 @@ export class Toolbar {
       h('span', { class: 'gap' }),
       this.#mute.element,
       this.#volume,
-      this.#still,
+      this.#still.element,
       pip.element,
       this.#full.element,
       help.element,
     );
-    this.#still.addEventListener('click', () => this.#stamp());
     document.addEventListener(
       'fullscreenchange',
       () => this.#full.show('full', document.fullscreenElement ? 'Leave full screen (f)' : 'Full screen (f)'),
@@ -95,16 +88,20 @@ export class Toolbar {
     this.#showSound();
   }
 
+  /** Whether the camera has a picture: the gateway's answer that it has none would be saved as one. */
+  set hasPicture(has: boolean) {
+    this.#still.element.disabled = !has;
+  }
+
   showMode(mode: Rendition): void {
     this.#mode = mode;
     this.#modes.show(mode);
-    this.#stamp();
   }
 
   key(key: string): boolean {
     const keys: Record<string, () => void> = {
       m: () => this.#mute.element.click(),
-      d: () => this.#still.click(),
+      d: () => this.#still.element.click(),
       p: () => void this.#pip.toggle(),
       f: () => void this.#toggleFull(),
       '?': openCameraHelp,
@@ -118,12 +115,11 @@ export class Toolbar {
     this.#pip.close();
   }
 
-  /** The still's address and file name, new for every click. */
-  #stamp(): void {
+  #save(): void {
     const { name } = this.#options;
     const at = new Date().toISOString().slice(0, 19).replaceAll(':', '-');
-    this.#still.href = `/snapshot/${encodeURIComponent(name)}.jpg?rendition=${this.#mode}`;
-    this.#still.download = `${name}-${this.#mode}-${at}.jpg`;
+    const href = `/snapshot/${encodeURIComponent(name)}.jpg?rendition=${this.#mode}`;
+    h('a', { href, download: `${name}-${this.#mode}-${at}.jpg` }).click();
   }
 
   #setMuted(muted: boolean): void {
