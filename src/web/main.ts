@@ -87,7 +87,7 @@ function route(): void {
   shell.setUser(session, signOut);
   shell.setPlace(location.pathname.startsWith('/files') ? 'files' : 'cameras');
   if (session.auth && session.user === undefined) {
-    show(loginView(() => void start()));
+    show(loginView(() => void start().then(() => shell.focus())));
     // The next person may not see all that this one did.
     store.reset();
   } else if (name !== undefined) show(cameraView(context(), decodeURIComponent(name)));
@@ -109,7 +109,7 @@ function navigate(path: string): void {
   history.pushState(null, '', path);
   route();
   scrollTo(0, 0);
-  document.getElementById('main')?.focus({ preventScroll: true });
+  shell.focus();
 }
 
 async function signOut(): Promise<void> {

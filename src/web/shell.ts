@@ -54,6 +54,11 @@ export class Shell {
     this.#main.replaceChildren(element);
   }
 
+  /** To the view that is shown: what had the focus is gone. */
+  focus(): void {
+    this.#main.focus({ preventScroll: true });
+  }
+
   setConnected(connected: boolean): void {
     if (connected) {
       clearTimeout(this.#lost);

@@ -191,7 +191,10 @@ test('a title stands in place of the name, in any words, until it is taken away'
     'PATCH /api/v1/streams/cam1 {"title":null}',
   );
   await page.getByRole('link', { name: 'cam1' }).waitFor();
-  await page.getByRole('button', { name: 'Edit cam1' }).waitFor();
+  const editCam1 = page.getByRole('button', { name: 'Edit cam1' });
+  await editCam1.waitFor();
+  assert.equal(await page.locator('.card h2').first().textContent(), 'cam1');
+  assert.ok(await editCam1.evaluate((button) => button === document.activeElement));
   assert.deepEqual(complaints, []);
   await page.close();
 });
@@ -343,6 +346,7 @@ test('editing sends only what changed; removing asks once more', limit, async ()
   await dialog.getByRole('button', { name: 'Remove yard for everybody' }).click();
   await page.getByText('No cameras yet').waitFor();
   assert.ok(!gateway.streams.has('yard'));
+  assert.equal(await page.evaluate(() => document.activeElement?.id), 'main');
   await page.close();
 });
 
@@ -363,6 +367,7 @@ test('with auth on, the login comes first; readers get no editing', limit, async
   await page.getByLabel('Password').fill('right');
   await page.keyboard.press('Enter');
   await page.getByRole('button', { name: 'Edit yard' }).waitFor();
+  assert.equal(await page.evaluate(() => document.activeElement?.id), 'main');
 
   gateway.session = { auth: true, user: { name: 'bo', role: 'read', streams: ['*'] } };
   await page.reload();

@@ -285,6 +285,8 @@ export function openCameraForm(context: Context, editing?: string): void {
       context.store.drop(editing);
       context.toast(`${who} removed.`);
       if (location.pathname !== '/') context.navigate('/');
+      // The button that opened this is gone with its card.
+      else document.getElementById('main')?.focus({ preventScroll: true });
     } catch (error) {
       explain(error);
       remove.disabled = false;

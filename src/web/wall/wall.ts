@@ -111,6 +111,7 @@ export function wallView(context: Context): View {
       card.close();
       cards.delete(name);
     }
+    const focused = document.activeElement;
     grid.dataset.few = String(streams.length <= 3);
     let shown = 0;
     for (const [index, status] of streams.entries()) {
@@ -130,6 +131,9 @@ export function wallView(context: Context): View {
       if (!card.element.hidden) shown++;
       card.update(status, context.events.clock.now());
     }
+    // One that is moved loses the focus.
+    if (focused instanceof HTMLElement && focused !== document.activeElement && grid.contains(focused))
+      focused.focus({ preventScroll: true });
     if (!store.loaded) say(store.refusal !== '' ? 'refused' : late ? 'error' : 'loading');
     else if (streams.length === 0) say('empty');
     else say(shown === 0 ? 'none' : '');
