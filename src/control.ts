@@ -71,14 +71,17 @@ export function createControl(parts: ControlParts): Control {
       return status(name);
     },
     async update(name, patch) {
-      const { source } = patch;
+      const { source, ...others } = patch;
       if (typeof source === 'string') await resolveSource(source, 'api');
       checkModel(patch.model);
-      const chosen = source !== undefined && source !== streams.config(name)?.source;
-      const change: StreamPatch = chosen ? { ...patch, origin: 'api' } : patch;
+      // It may be gone by now.
+      status(name);
+      const config = streams.config(name)!;
+      // The source that it has is not written again: when its turn comes the file may have another, or none.
+      const chosen = source !== undefined && source !== config.source;
+      const change: StreamPatch = chosen ? { ...patch, origin: 'api' } : others;
       if (store.current.streams[name]) await store.setStream(name, change);
       else {
-        const config = streams.config(name)!;
         const next = merged(config, change, store.resolveStream({ source: config.source }));
         assertBindAllowed({ ...store.current, streams: { [name]: next } });
         reconfigure(name, next);
