@@ -66,6 +66,8 @@ export class RedisQueue extends JobAnnouncer implements JobQueue {
   readonly #told: QueueEvents;
   readonly #producer: QueueEventsProducer;
   readonly #aborts = new Map<string, AbortController>();
+  /** What was said of Redis since it last was there: every connection says it, at every attempt to come back. */
+  readonly #said = new Set<string>();
   #worker: Worker<Data, FileResult, string> | undefined;
   #closing = false;
 
@@ -74,6 +76,7 @@ export class RedisQueue extends JobAnnouncer implements JobQueue {
     this.#options = options;
     this.#commands = new Redis(options.url, { maxRetriesPerRequest: 1, commandTimeout: COMMAND_TIMEOUT });
     this.#commands.on('error', (error) => this.#complain(error));
+    this.#commands.on('ready', () => this.#welcome());
     this.#queue = new Queue(NAME, { connection: this.#commands, skipMetasUpdate: true });
     this.#producer = new QueueEventsProducer(NAME, { connection: this.#commands });
     this.#told = new QueueEvents(NAME, { connection: this.#blocking() });
@@ -220,7 +223,17 @@ export class RedisQueue extends JobAnnouncer implements JobQueue {
   }
 
   #complain(error: Error): void {
-    if (!this.#closing) this.#options.logger.warn({ err: error }, 'the job queue in Redis');
+    if (this.#closing || this.#said.has(error.message)) return;
+    this.#said.add(error.message);
+    this.#options.logger.warn(
+      { err: error },
+      'the queue in Redis (jobs.redis) fails: files wait until it answers',
+    );
+  }
+
+  #welcome(): void {
+    if (this.#said.size > 0) this.#options.logger.info('Redis (jobs.redis) answers again');
+    this.#said.clear();
   }
 
   async #ask<T>(question: () => Promise<T>): Promise<T> {

@@ -1,8 +1,10 @@
 import assert from 'node:assert/strict';
+import { PassThrough } from 'node:stream';
 import { describe, it } from 'node:test';
+import { readLines } from '../../src/codec/lines.ts';
 import { ClearwayError } from '../../src/contracts/errors.ts';
 import { RedisQueue } from '../../src/jobs/redis-queue.ts';
-import { silentLogger } from '../../src/telemetry/log.ts';
+import { createLogger, silentLogger } from '../../src/telemetry/log.ts';
 import { startRedis } from './redis.ts';
 import { ManualRunner, order, RESULT, until } from './runner.ts';
 
@@ -85,6 +87,31 @@ describe('the queue in Redis', () => {
       await assert.rejects(queue.list(), { code: 'CLEARWAY_QUEUE_DOWN', status: 503 });
     } finally {
       await queue.close();
+    }
+  });
+
+  it('tells the log of it once, however long it lasts, and when it is back', async () => {
+    const out = new PassThrough({ encoding: 'utf8' });
+    const said: string[] = [];
+    const back = Promise.withResolvers<void>();
+    readLines(out, (line) => {
+      said.push(line);
+      if (line.includes('answers again')) back.resolve();
+    });
+    let redis = await startRedis();
+    const logger = createLogger({ level: 'info', format: 'json' }, out);
+    const queue = new RedisQueue({ url: redis.url, concurrency: 1, takeover: 1000, logger });
+    try {
+      await queue.list();
+      await redis[Symbol.asyncDispose]();
+      // Each asks at least twice for a connection.
+      for (let i = 0; i < 4; i++) await assert.rejects(queue.list(), { code: 'CLEARWAY_QUEUE_DOWN' });
+      assert.equal(said.filter((text) => text.includes('ECONNREFUSED')).length, 1);
+      redis = await startRedis(redis.port);
+      await back.promise;
+    } finally {
+      await queue.close();
+      await redis[Symbol.asyncDispose]();
     }
   });
 });
