@@ -209,6 +209,11 @@ test('how long until the next try goes by the time of day, also after the gatewa
     .locator('.overlay')
     .getByText(/ in [1-5]?\d s\.$/)
     .waitFor();
+  // Screen readers are told the cause, once, and no countdown.
+  assert.equal(
+    await page.locator('.overlay [role=status]').textContent(),
+    'No signalNo route to the camera.',
+  );
   Object.assign(gateway, { ahead: 0, suspended: 0 });
   await page.close();
 });

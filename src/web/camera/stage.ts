@@ -4,7 +4,7 @@ import { type Context, mayEdit } from '../core/context.ts';
 import { Divider } from '../core/divider.ts';
 import { h, setText } from '../core/dom.ts';
 import { ms } from '../core/format.ts';
-import { awaitsPush, badge, causeAndTry, hasPicture, sentence, titleOf } from '../core/state.ts';
+import { awaitsPush, badge, causeOf, hasPicture, nextTry, sentence, titleOf } from '../core/state.ts';
 import { Player, type PlayerStatus } from '../player/player.ts';
 import { Picture } from './compare.ts';
 import { markIdle } from './idle.ts';
@@ -14,6 +14,13 @@ import { WakeLock } from './wake-lock.ts';
 const REPORT_EVERY = 2_000;
 const PROTOCOL_WORDS = { webrtc: 'WebRTC', hls: 'HLS' } as const;
 
+interface Overlay {
+  title: string;
+  text: string;
+  /** When the next attempt is, where one is due. */
+  next?: string;
+}
+
 /** What covers the picture, in words; undefined while the picture speaks for itself. */
 function overlayOf(
   status: StreamStatus | undefined,
@@ -21,7 +28,7 @@ function overlayOf(
   connected: boolean,
   now: number,
   editable: boolean,
-): { title: string; text: string } | undefined {
+): Overlay | undefined {
   if (player.phase === 'refused')
     return { title: 'Not allowed', text: `${player.why} It is tried again by itself.` };
   if (!connected && player.phase !== 'playing') {
@@ -36,9 +43,9 @@ function overlayOf(
       live: '',
       degraded: '',
     } as const;
-    const why = causeAndTry(status, now);
     const where = editable && awaitsPush(status) ? ' The pencil above leads to the address to push to.' : '';
-    return { title: titles[status.state], text: where === '' ? why : `${sentence(why)}${where}` };
+    const text = `${sentence(causeOf(status))}${where}`;
+    return { title: titles[status.state], text, next: sentence(nextTry(status, now)) };
   }
   if (player.phase === 'playing') return undefined;
   return player.phase === 'connecting'
@@ -61,7 +68,14 @@ export class Stage {
   readonly #restoredTag = h('span', { class: 'tag tag-restored' }, 'restored');
   readonly #overlayTitle = h('b');
   readonly #overlayText = h('span');
-  readonly #overlay = h('div', { class: 'overlay', role: 'status' }, this.#overlayTitle, this.#overlayText);
+  /** Not told to screen readers as it counts down: that would be every second. */
+  readonly #overlayNext = h('span');
+  readonly #overlay = h(
+    'div',
+    { class: 'overlay' },
+    h('div', { role: 'status' }, this.#overlayTitle, this.#overlayText),
+    this.#overlayNext,
+  );
   readonly #wakeLock = new WakeLock();
   #status: PlayerStatus = { phase: 'connecting', why: '' };
   readonly #abort = new AbortController();
@@ -154,6 +168,7 @@ export class Stage {
     this.#surface.setAttribute('aria-busy', String(this.#status.phase === 'connecting'));
     setText(this.#overlayTitle, overlay?.title ?? '');
     setText(this.#overlayText, overlay?.text ?? '');
+    setText(this.#overlayNext, overlay?.next ?? '');
     if (status !== undefined) this.#badge.set(status);
     // What was so when the gateway was last heard need not be so now.
     this.#badge.element.hidden =
