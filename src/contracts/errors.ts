@@ -94,11 +94,11 @@ export function streamOffline(
         ? `${cause.replace(/\.$/, '')} (${error.code})`
         : cause,
 ): ClearwayError {
-  const wait = retryAt === undefined ? 0 : (Date.parse(retryAt) - Date.now()) / 1000;
+  const wait = retryAt === undefined ? 2 : (Date.parse(retryAt) - Date.now()) / 1000;
   return new ClearwayError('CLEARWAY_STREAM_OFFLINE', `Stream ${name} has no picture now: ${why}.`, {
     status: 503,
     retryable: true,
-    retryAfter: Math.max(2, wait),
+    retryAfter: state === 'disabled' ? 60 : Math.max(2, wait),
   });
 }
 

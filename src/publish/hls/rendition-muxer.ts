@@ -84,7 +84,7 @@ export class RenditionMuxer {
     timeout = START_TIMEOUT,
   ): Promise<MediaWindow> {
     const holds = () => {
-      if (this.#closed || (this.#ended && this.#window === undefined)) throw this.#offline();
+      if (this.#closed || (this.#window === undefined && this.#nothingComes)) throw this.#offline();
       return this.#window !== undefined && condition(this.#window);
     };
     const came = await this.changes.until(holds, timeout, signal);
@@ -179,6 +179,10 @@ export class RenditionMuxer {
     this.#opening = [];
     this.#openingAudio = [];
     this.changes.notify();
+  }
+
+  get #nothingComes(): boolean {
+    return this.#ended || this.#options.stream.status.state === 'disabled';
   }
 
   #offline(): ClearwayError {

@@ -145,6 +145,21 @@ test('who is refused for want of a picture is told why, by which error, and when
   assert.match(lighter.detail, /about to come/);
 });
 
+test('nobody waits for a stream that is switched off', { timeout: 30_000 }, async (t) => {
+  // Who waits, waits for ever.
+  t.mock.timers.enable({ apis: ['setTimeout'] });
+  const stream = silent('test', []);
+  Object.assign(stream.status, { state: 'disabled', cause: 'switched off in the configuration' });
+  await using hls = await startHls([stream]);
+  for (const path of ['test/index.m3u8', MEDIA]) {
+    const response = await hls.get(path);
+    assert.equal(response.status, 503);
+    assert.equal(response.headers.get('retry-after'), '60');
+    const { detail } = (await response.json()) as { detail: string };
+    assert.equal(detail, 'Stream test has no picture now: switched off in the configuration.');
+  }
+});
+
 test('an outage: players wait, then go on after a discontinuity', async () => {
   const source = await createH264Source();
   await using hls = await startHls([source], { ...QUICK, segments: 6 });
