@@ -34,8 +34,8 @@ export interface PipelineHost {
   cost: RunningCost;
   /** Who is restored; one for all streams. */
   admission: Admission;
-  /** Streams that are to be restored on this accelerator. */
-  wanting(): number;
+  /** Other streams that are to be restored on this accelerator. */
+  wantingBeside(pipeline: Pipeline): number;
   encoderThreads: number;
   /** What encodes; software when absent, or until it was tried. */
   encoder: HardwareEncoder | undefined;
@@ -252,11 +252,12 @@ export class Pipeline implements Chooser {
     const { provider, lanes } = this.host.facts;
     const speeds = this.host.cost.lasting;
     const { model, height, strength } = this.settings;
+    const streams = 1 + this.host.wantingBeside(this);
     const speed = speeds[model];
     // Only what may run decides how large a picture can be.
     const usable = model === 'auto' ? speeds : speed ? { [model]: speed } : {};
     const fixed = height === 'auto' ? undefined : this.lines({ height });
-    const auto = chooseRestoration({ speeds: usable, provider, lanes }, this.fps, this.host.wanting(), fixed);
+    const auto = chooseRestoration({ speeds: usable, provider, lanes }, this.fps, streams, fixed);
     const lines = height === 'auto' ? auto.height : height;
     if (model === 'none') return { model, height: lines, reason: 'restoration is switched off' };
     if (strength === 0)

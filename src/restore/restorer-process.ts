@@ -104,7 +104,8 @@ const host: PipelineHost = {
   encoder,
   cost: new RunningCost(facts.speeds),
   admission: new Admission(() => inference.load),
-  wanting: () => [...pipelines.values()].filter((other) => other.wanting).length,
+  wantingBeside: (pipeline) =>
+    [...pipelines.values()].filter((other) => other !== pipeline && other.wanting).length,
   encoderThreads: Math.min(4, Math.max(1, Math.floor(availableParallelism() / 2))),
   send,
   logger,

@@ -216,3 +216,32 @@ test('only a model that runs makes the picture smaller', async (t) => {
   // The source has 480 lines; 360 is the least an overloaded host restores at.
   assert.deepEqual(Object.fromEntries(heights), { none: 480, brighten: 480, blend: 360 });
 });
+
+test('a strength of 0 and back leaves the picture as large as it was: what a stream shares with others is not its alone', async (t) => {
+  await using directory = await temporaryDirectory();
+  const { models, pipe } = await pipedModel(directory.path);
+  // Never opened: what restoring costs stays what is known. 480 lines are what one stream may have, not two.
+  await pipe();
+  const speeds = { blend: { fixed: 0, perMegapixel: 40 } };
+  const restorer = new RestorerClient({ ...OPTIONS, models, known: { ...KNOWN, speeds } }, silentLogger);
+  t.after(() => restorer.close());
+  restorer.start();
+  await once(restorer, 'ready');
+  for (const stream of ['b', 'a']) startStream(restorer, stream, 'lavfi:testsrc2=s=640x480:r=25');
+  const units = async (count: number) => {
+    for await (const event of eventsOf(restorer)) {
+      if (event.t !== 'unit' || event.stream !== 'a') continue;
+      assert.equal(event.unit.height, 360);
+      if (--count === 0) return;
+    }
+  };
+  await units(1);
+  for (const strength of [0, 1])
+    restorer.send({
+      t: 'settings',
+      stream: 'a',
+      settings: { model: 'blend', height: 'auto', strength, smoothing: 0, latencyBudget: 60_000 },
+    });
+  // ffmpeg takes a moment to hear of another height.
+  await units(50);
+});
