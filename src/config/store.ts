@@ -202,12 +202,13 @@ export class ConfigStore extends EventEmitter<ConfigEvents> {
     }
     const parsed = parseConfig(text, this.path);
     assertBindAllowed(parsed.config);
-    // Who may change this stream need not be allowed to change those.
-    const others = diffConfig(parsed.config, this.current).changed.filter((other) => other.name !== name);
+    // Who may change this stream need not be allowed to change the rest.
+    const { changed, global } = diffConfig(parsed.config, this.current);
+    const others = [...changed.map((other) => other.name).filter((other) => other !== name), ...global];
     if (others.length > 0) {
       throw new ClearwayError(
         'CLEARWAY_CONFIG_INVALID',
-        `This would change ${others.map((other) => other.name).join(', ')} too, by a YAML alias: edit the file by hand.`,
+        `This would change ${others.join(', ')} too, by a YAML alias: edit the file by hand.`,
         { status: 409 },
       );
     }

@@ -182,6 +182,18 @@ describe('ConfigStore', { timeout: 120_000 }, () => {
       assert.equal(store.current.streams.gate?.strength, 0.5);
     });
 
+    it('changes no setting of the gateway that is taken from a stream by an alias', async () => {
+      const text = 'streams:\n  gate: {source: push, key: &same 127.0.0.1}\nhttp: {host: *same}\n';
+      await writeFile(path, text);
+      const store = await open();
+      await assert.rejects(store.setStream('gate', { key: 'localhost' }), {
+        status: 409,
+        message: /http\.host too/,
+      });
+      assert.equal(await readFile(path, 'utf8'), text);
+      assert.equal(store.current.http.host, '127.0.0.1');
+    });
+
     it('survives many writers at once', async () => {
       const config = await open();
       await Promise.all(Array.from({ length: 20 }, (_, i) => config.setStream(`s${i}`, { source: 'demo' })));
