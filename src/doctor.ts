@@ -1,3 +1,4 @@
+import { access, constants, realpath, statfs } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { availableParallelism, cpus, totalmem } from 'node:os';
 import { dirname, resolve } from 'node:path';
@@ -108,8 +109,25 @@ async function readConfig(report: Report, path: string): Promise<Config> {
     config = store.current;
     store.close();
     report.ok(`${path}: ${Object.keys(config.streams).length} stream(s)`);
+    await checkFolder(report, dirname(await realpath(path)));
   });
   return config;
+}
+
+/** The page and the API write a new file beside the old one. */
+async function checkFolder(report: Report, folder: string): Promise<void> {
+  try {
+    await access(folder, constants.W_OK | constants.X_OK);
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    report.none(
+      `${folder} cannot be written to (${code}): changes from the page and the API are refused, edit the file by hand`,
+    );
+    return;
+  }
+  const { bavail } = await statfs(folder);
+  if (bavail === 0)
+    report.wrong(`the disk of ${folder} is full: make room, changes from the page and the API are refused`);
 }
 
 async function checkPort(report: Report, what: string, host: string, port: number): Promise<void> {

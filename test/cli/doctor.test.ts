@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
-import { execFile } from 'node:child_process';
+import { execFile, execFileSync } from 'node:child_process';
 import { once } from 'node:events';
-import { cp, writeFile } from 'node:fs/promises';
+import { cp, mkdir, writeFile } from 'node:fs/promises';
 import { type AddressInfo, createServer } from 'node:net';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
@@ -11,6 +11,7 @@ import { temporaryDirectory } from '../support/ffmpeg.ts';
 import { startGateway } from '../support/gateway.ts';
 import { freePort } from '../support/ports.ts';
 import { FIXTURE_MODELS } from '../support/restoring.ts';
+import { mountSmallDisk } from '../support/small-disk.ts';
 
 const TIMEOUT = { timeout: 120_000 };
 const MAIN = fileURLToPath(new URL('../../src/main.ts', import.meta.url));
@@ -53,4 +54,23 @@ test('a port that something else has is wrong', TIMEOUT, async () => {
   assert.match(output, new RegExp(`WRONG http: 127.0.0.1:${port} cannot be opened \\(EADDRINUSE\\)`));
   assert.match(output, /1 thing\(s\) to correct/);
   assert.equal(code, 1);
+});
+
+test('a folder that takes no new configuration file is told of', TIMEOUT, async (t) => {
+  const folder = join(directory.path, 'full');
+  await mkdir(folder);
+  using disk = mountSmallDisk(folder, 64);
+  if ('missing' in disk) return t.skip(disk.missing);
+  const config = join(folder, 'clearway.yml');
+  const http = { port: await freePort() };
+  await writeFile(config, stringify({ restorer, http, rtmp: { enabled: false }, jobs: { enabled: false } }));
+  disk.fill();
+  const full = await doctor(config);
+  assert.match(full.output, /WRONG the disk of \S+full is full: make room/);
+  assert.equal(full.code, 1);
+  disk.makeRoom();
+  execFileSync('mount', ['-o', 'remount,ro', folder]);
+  const { code, output } = await doctor(config);
+  assert.match(output, /none {2}\S+full cannot be written to \(EROFS\)/);
+  assert.equal(code, 0);
 });
