@@ -17,6 +17,7 @@ const store = new Store();
 const jobs = new Jobs();
 const uploads = new Uploads({ accepted, signedOut: () => void checkSession() });
 const shell = new Shell(document.getElementById('app')!);
+let wasLost = false;
 const events = new Events({
   event: (event) => {
     const before = event.type === 'job' ? jobs.get(event.job.id)?.state : undefined;
@@ -28,7 +29,8 @@ const events = new Events({
     store.setConnected(connected);
     shell.setConnected(connected);
     // The gateway may have restarted with other users, or the login may have run out.
-    if (!connected) void checkSession();
+    if (!connected || wasLost) void checkSession();
+    wasLost = !connected;
   },
 });
 
@@ -126,16 +128,18 @@ async function signOut(): Promise<void> {
   await start();
 }
 
-/** Shows the login when a session ended; leaves everything as it is while the gateway does not answer. */
+/**
+ * Shows the login when a session ended, and what somebody may now do when that was changed; leaves everything as it is
+ * while the gateway does not answer.
+ */
 async function checkSession(): Promise<void> {
   const now = await api.session().catch(() => undefined);
   if (now === undefined) return;
   const lost = now.auth && now.user === undefined && (!session.auth || session.user !== undefined);
+  const changed = JSON.stringify(now) !== JSON.stringify(session);
   session = now;
-  if (lost) {
-    events.stop();
-    route();
-  }
+  if (lost) events.stop();
+  if (changed) route();
 }
 
 async function start(): Promise<void> {

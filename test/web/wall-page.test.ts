@@ -419,6 +419,21 @@ test(
   },
 );
 
+test('who may do less from now on is offered no more than that', limit, async () => {
+  const { gateway } = site;
+  gateway.streams.set('yard', status('yard'));
+  gateway.session = { auth: true, user: { name: 'ada', role: 'admin', streams: ['*'] } };
+  const { page } = await site.open('/');
+  await page.getByRole('button', { name: 'Edit yard' }).waitFor();
+  gateway.session = { auth: true, user: { name: 'ada', role: 'read', streams: ['*'] } };
+  // The gateway closes /events when its users change.
+  await gateway.stop();
+  await gateway.listen(Number(new URL(site.url).port));
+  await page.getByRole('button', { name: 'Edit yard' }).waitFor({ state: 'detached' });
+  await page.getByRole('link', { name: 'yard' }).waitFor();
+  await page.close();
+});
+
 test('a gateway that refuses says why', limit, async () => {
   const { gateway } = site;
   const detail = 'Without auth the gateway answers only to localhost and to addresses: configure auth.';
