@@ -3,6 +3,7 @@ import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { Config } from '../config/schema.ts';
 import { ClearwayError } from '../contracts/errors.ts';
 import type { Guard, Role } from '../contracts/http.ts';
+import type { Logger } from '../telemetry/log.ts';
 import { Attempts } from './attempts.ts';
 import { hostIsLocal, type Requester, sameOrigin } from './origin.ts';
 import { verifyPassword, verifyToken } from './secrets.ts';
@@ -66,6 +67,7 @@ function challenges(headers: IncomingHttpHeaders): string[] {
 export class Auth {
   readonly cookies: SessionCookies;
   #config: AuthConfig;
+  readonly #logger: Logger;
   readonly #attempts = new Attempts(MAX_FAILURES, FAILURE_WINDOW_MS);
   readonly #verdicts = new Verdicts();
   readonly #identified = new WeakMap<object, Promise<Identity | undefined>>();
@@ -73,8 +75,9 @@ export class Auth {
   readonly #waiting: (() => void)[] = [];
 
   /** `secure`: the gateway speaks TLS. */
-  constructor(config: AuthConfig, secure: boolean) {
+  constructor(config: AuthConfig, secure: boolean, logger: Logger) {
     this.#config = config;
+    this.#logger = logger;
     this.cookies = new SessionCookies(secure);
   }
 
@@ -189,7 +192,7 @@ export class Auth {
     });
     if ((await result) && user) return user;
     // A player that repeats one old password is not guessing.
-    if (fresh) this.#attempts.fail(ip);
+    if (fresh) this.#wrong(ip);
     throw unauthorized('Wrong user or password.');
   }
 
@@ -199,8 +202,19 @@ export class Auth {
     if (found) return { ...granted(found), via };
     this.#refuseGuessing(ip);
     const { fresh } = this.#verdicts.judge(token, '', async () => false);
-    if (fresh) this.#attempts.fail(ip);
+    if (fresh) this.#wrong(ip);
     throw unauthorized('This token is not known here.');
+  }
+
+  #wrong(ip: string): void {
+    const refused = this.#attempts.wait(ip) > 0;
+    this.#attempts.fail(ip);
+    const wait = this.#attempts.wait(ip);
+    if (refused || wait === 0) return;
+    this.#logger.warn(
+      { peer: ip, seconds: wait },
+      'too many wrong passwords or tokens from this address: no others are tried for a while',
+    );
   }
 
   #refuseGuessing(ip: string): void {

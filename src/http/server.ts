@@ -84,7 +84,7 @@ export async function createHttpServer(options: HttpServerOptions): Promise<Http
   const { control, jobs = JOBS_OFF, logger, metrics, plugins, webRoot = 'dist/web' } = options;
   let { config } = options;
   const secure = config.http.tls !== undefined;
-  const auth = new Auth(config.auth, secure);
+  const auth = new Auth(config.auth, secure, logger);
   const app = createApp(options);
   app.server.headersTimeout = HEADERS_TIMEOUT_MS;
   const connections = new Set<Socket>();

@@ -1,10 +1,12 @@
 import assert from 'node:assert/strict';
 import { request as rawRequest } from 'node:http';
+import { PassThrough } from 'node:stream';
 import { after, before, describe, it } from 'node:test';
 import type { FastifyPluginAsync, FastifyRequest } from 'fastify';
 import { type ConfigInput, configSchema } from '../../src/config/schema.ts';
 import type { Guard } from '../../src/contracts/http.ts';
 import { hashPassword, hashToken, verifyPassword, verifyToken } from '../../src/http/secrets.ts';
+import { createLogger } from '../../src/telemetry/log.ts';
 import { answer, jsonRequest, startServer, type TestServer } from './support.ts';
 
 const nameOf = (request: FastifyRequest) => (request.params as { name: string }).name;
@@ -245,8 +247,10 @@ describe('auth under attack', { timeout: 120_000 }, () => {
     }
   });
 
-  it('stops guessing after ten wrong passwords, and who is signed in stays', async () => {
-    const server = await startServer({ config: await withAuth() });
+  it('stops guessing after ten wrong passwords, says so once, and who is signed in stays', async () => {
+    const log = new PassThrough({ encoding: 'utf8' });
+    const logger = createLogger({ level: 'warn', format: 'json' }, log);
+    const server = await startServer({ config: await withAuth(), logger });
     try {
       const ask = (headers: Record<string, string>) =>
         fetch(`${server.url}/api/v1/streams`, { headers }).then(answer);
@@ -261,6 +265,7 @@ describe('auth under attack', { timeout: 120_000 }, () => {
       assert.equal(stopped.status, 429);
       assert.ok(Number(stopped.headers.get('retry-after')) > 0);
       assert.equal((await ask(bearer('guess-again'))).status, 429);
+      assert.match(log.read() ?? '', /^\{[^\n]*"peer":"127\.0\.0\.1"[^\n]*too many wrong passwords[^\n]*\n$/);
       assert.equal((await ask(basic('ada', 'correct horse'))).status, 200);
       assert.equal((await ask(bearer(token))).status, 200);
     } finally {
