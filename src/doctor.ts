@@ -103,7 +103,7 @@ async function attempt(report: Report, check: () => Promise<void>): Promise<void
 }
 
 async function readConfig(report: Report, path: string): Promise<Config> {
-  let config = configSchema.parse({});
+  let config: Config | undefined;
   await attempt(report, async () => {
     const store = await ConfigStore.open(path, silentLogger);
     config = store.current;
@@ -111,7 +111,9 @@ async function readConfig(report: Report, path: string): Promise<Config> {
     report.ok(`${path}: ${Object.keys(config.streams).length} stream(s)`);
     await checkFolder(report, dirname(await realpath(path)));
   });
-  return config;
+  if (config) return config;
+  report.none('ports and directories below are those of a file without any setting');
+  return configSchema.parse({});
 }
 
 /** The page and the API write a new file beside the old one. */

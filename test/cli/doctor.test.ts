@@ -74,3 +74,14 @@ test('a folder that takes no new configuration file is told of', TIMEOUT, async 
   assert.match(output, /none {2}\S+full cannot be written to \(EROFS\)/);
   assert.equal(code, 0);
 });
+
+test('of a file that cannot be used it says that the rest is of none', TIMEOUT, async () => {
+  const config = join(directory.path, 'wrong.yml');
+  await writeFile(config, stringify({ restorer, oops: 1 }));
+  const { code, output } = await doctor(config);
+  assert.match(
+    output,
+    /WRONG CLEARWAY_CONFIG_INVALID: \S+wrong.yml:3:1 oops: .+\n {2}none {2}ports and directories below are those of a file without any setting\n/,
+  );
+  assert.equal(code, 1);
+});
