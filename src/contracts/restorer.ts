@@ -151,6 +151,8 @@ export type RestorerEvent =
    */
   | { t: 'trying'; provider: ProviderStatus['provider'] }
   | { t: 'trying'; encoder: HardwareEncoderName }
+  /** Whether it opens its models in another lane, beside those that restore. */
+  | { t: 'trying'; lane: boolean }
   /** Its models are open, and its hardware was tried. */
   | ({ t: 'opened' } & RestorerFacts)
   /** It takes commands: after that, or at once and passing frames through where an earlier one's facts are known. */

@@ -214,7 +214,9 @@ setInterval(() => {
 flushCompileCache();
 send({ t: 'ready' });
 if (early) learn(await finding);
+send({ t: 'trying', lane: true });
 const lanes = await inference.widen();
+send({ t: 'trying', lane: false });
 if (lanes < host.facts.lanes) {
   logger.warn(
     { lanes, wanted: host.facts.lanes },

@@ -64,6 +64,9 @@ export class RestorerClient extends EventEmitter<RestorerEvents> {
   private encoder: HardwareEncoderName | undefined;
   private readonly deaths = new Deaths();
   private readonly encoderDeaths = new Deaths<HardwareEncoderName>();
+  private readonly laneDeaths = new Deaths<'another'>();
+  /** It opens its models in another lane. */
+  private widening = false;
   private restartAfter = 0;
   private startedAt = 0;
   private watchdog: NodeJS.Timeout | undefined;
@@ -90,7 +93,7 @@ export class RestorerClient extends EventEmitter<RestorerEvents> {
 
   start(): void {
     this.startedAt = performance.now();
-    this.streaming = this.silent = false;
+    this.streaming = this.silent = this.widening = false;
     this.encoder = undefined;
     let child: ChildProcess;
     try {
@@ -169,7 +172,8 @@ export class RestorerClient extends EventEmitter<RestorerEvents> {
     else if (event.t === 'trying') this.expectLife(SILENT_AT_START);
     switch (event.t) {
       case 'trying':
-        if ('encoder' in event) this.encoder = event.encoder;
+        if ('lane' in event) this.widening = event.lane;
+        else if ('encoder' in event) this.encoder = event.encoder;
         else this.provider = event.provider;
         break;
       case 'opened': {
@@ -202,6 +206,7 @@ export class RestorerClient extends EventEmitter<RestorerEvents> {
       ...(this.openAlone && { alone: true }),
       ...(avoid.length > 0 && { avoid }),
       ...(avoidEncoders.length > 0 && { avoidEncoders }),
+      ...(this.laneDeaths.avoid(performance.now()).length > 0 && { lanes: 1 }),
     };
   }
 
@@ -254,11 +259,20 @@ export class RestorerClient extends EventEmitter<RestorerEvents> {
     this.restartAfter = Math.min(Math.max(RESTART_LEAST, this.restartAfter * 2), RESTART_MOST);
   }
 
-  /** Beside a hardware encoder the provider is innocent until it dies without one. */
+  /**
+   * While another lane is opened that is to blame, and beside a hardware encoder the provider is innocent until it dies
+   * without one.
+   */
   private blame(opening: boolean, cause: string): void {
     const { encoder } = this;
     const at = performance.now();
-    if (encoder) {
+    if (this.widening) {
+      this.laneDeaths.note('another', true, at);
+      this.logger.error(
+        { cause },
+        'opening another lane took the restorer down: it does with one for a while',
+      );
+    } else if (encoder) {
       if (this.encoderDeaths.note(encoder, opening, at))
         this.logger.error(
           { encoder, cause },

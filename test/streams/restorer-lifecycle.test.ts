@@ -161,6 +161,28 @@ test('streams are restored while another lane opens its models, and go on if it 
   await restored();
 });
 
+test('a restorer that dies while it opens another lane comes back with one', async (t) => {
+  await using directory = await temporaryDirectory();
+  const { models, pipe, open } = await pipedModel(directory.path);
+  await pipe();
+  const restorer = new RestorerClient({ ...OPTIONS, models, lanes: 2 }, silentLogger);
+  t.after(() => restorer.close());
+  restorer.start();
+  await open();
+  const [facts] = (await once(restorer, 'ready')) as [RestorerFacts];
+  assert.equal(facts.lanes, 2);
+  // The other lane waits for the network.
+  startStream(restorer, 'cam', 'lavfi:testsrc2=s=320x180:r=25');
+  for await (const event of eventsOf(restorer)) if (event.t === 'report' && event.report.restored > 0) break;
+  // A pipe of its own for the next one, which cannot be read by the one that dies.
+  await pipe();
+  const opened = once(restorer, 'opened') as Promise<[RestorerFacts]>;
+  process.kill(restorer.pid!, 'SIGKILL');
+  await open();
+  const [again] = await opened;
+  assert.equal(again.lanes, 1);
+});
+
 test('a restorer that finds other than was known chooses the height anew', async (t) => {
   await using directory = await temporaryDirectory();
   const { models, pipe, open } = await pipedModel(directory.path);
