@@ -231,8 +231,10 @@ class Parts {
       });
       return undefined;
     } catch (error) {
-      const { message } = errorInfo(error);
-      logger.error({ err: error }, 'files are not restored');
+      const { code, message } = errorInfo(error);
+      // What has a code is to be expected, and its sentence says what to do.
+      const why = error instanceof ClearwayError ? { code, reason: message } : { err: error };
+      logger.error(why, 'files are not restored');
       return message;
     }
   }

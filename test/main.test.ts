@@ -81,3 +81,28 @@ test('stopped while the models are still being timed it ends at once, and logs a
   quiet.child.kill('SIGTERM');
   assert.deepEqual(await quiet.ended, { code: 0, output: '' });
 });
+
+test('a second start on the same configuration says in a line each that files and the port are taken', async () => {
+  await using directory = await temporaryDirectory();
+  const config = join(directory.path, 'clearway.yml');
+  const [http, rtmp] = [await freePort(), await freePort()];
+  await writeFile(
+    config,
+    `log: { level: warn, format: pretty }\nhttp: { port: ${http} }\nrtmp: { port: ${rtmp} }\njobs: { directory: files }\nstreams:\n  cam: { source: push }\n`,
+  );
+  const first = clearway('serve', '--config', config, '--log-level', 'info', '--log-format', 'json');
+  try {
+    while (!first.output().includes('Clearway is ready')) {
+      assert.equal(first.child.exitCode, null, first.output());
+      await Promise.race([once(first.child.stdout, 'data'), first.ended]);
+    }
+    const { code, output } = await clearway('serve', '--config', config).ended;
+    assert.equal(code, 1);
+    assert.match(output, /ERROR.*: files are not restored\n.*CLEARWAY_CONFIG_INVALID.*\n.*another gateway/);
+    assert.match(output, new RegExp(`^CLEARWAY_PORT_IN_USE: .*:${http}`, 'm'));
+    assert.doesNotMatch(output, /^ +at /m, 'no stack');
+  } finally {
+    first.child.kill('SIGTERM');
+    await first.ended;
+  }
+});
