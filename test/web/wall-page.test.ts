@@ -230,7 +230,6 @@ test('a camera that pushes gets a key, which is shown once with where to push', 
     name: 'porch',
     source: 'push',
     key: 'a secret',
-    onDemand: false,
   });
   assert.deepEqual(await complaintsOf(page), []);
   await page.context().grantPermissions(['clipboard-read', 'clipboard-write']);

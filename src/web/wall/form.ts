@@ -95,7 +95,8 @@ export function openCameraForm(context: Context, editing?: string): void {
       'Saves camera and network; the first picture takes longer.',
     ),
   };
-  let before: Partial<CameraSettings> = {};
+  /** What the form showed at first: only what differs is sent, so that a new camera has the file's defaults. */
+  let before: Partial<CameraSettings> = { transport: 'auto', onDemand: false };
   let pushed = false;
   const ways = segmented(
     'How the picture comes',
@@ -246,19 +247,17 @@ export function openCameraForm(context: Context, editing?: string): void {
     try {
       // Asked first: once the camera is there, the key must be shown.
       const rtmp = secret === '' ? undefined : await api.rtmp();
-      if (editing === undefined) {
-        context.store.put(await api.create({ name: called, ...wanted }));
-      } else {
-        const told = {
-          ...wanted,
-          ...(pushed && keyless && secret === '' ? { key: null } : {}),
-          ...(words === '' && before.title !== undefined ? { title: null } : {}),
-        };
-        const changed = Object.entries(told).filter(
-          ([setting, value]) => before[setting as keyof CameraSettings] !== value,
-        );
-        if (changed.length > 0) context.store.put(await api.update(editing, Object.fromEntries(changed)));
-      }
+      const told = {
+        ...wanted,
+        ...(pushed && keyless && secret === '' ? { key: null } : {}),
+        ...(words === '' && before.title !== undefined ? { title: null } : {}),
+      };
+      const changed = Object.entries(told).filter(
+        ([setting, value]) => before[setting as keyof CameraSettings] !== value,
+      );
+      const settings = Object.fromEntries(changed);
+      if (editing === undefined) context.store.put(await api.create({ name: called, ...settings }));
+      else if (changed.length > 0) context.store.put(await api.update(editing, settings));
       const shown = words || called;
       const said = editing === undefined ? `${shown} added.` : `${shown} saved.`;
       if (rtmp) return showGuide(said, pushGuide(rtmp, called, secret));
