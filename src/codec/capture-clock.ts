@@ -5,9 +5,11 @@ const NTP_EPOCH = 2_208_988_800;
 const HEADER = 8;
 /** Size of a version 1 `prft` box, ISO/IEC 14496-12, 8.16.5. */
 const PRFT = 32;
-/** A camera that says it captured a picture further than this before its arrival, or after it, has a wrong clock, ms. */
+/** A picture that was taken further than this before its arrival, or after it, is late, or a clock is wrong, ms. */
 const OLDEST = 10_000;
 const NEWEST = -50;
+/** A camera's clock that moves by less than this against its pictures' timestamps was not set, ms. */
+const UNSET = 1000;
 /** Packets with a producer reference time whose value has not come yet. */
 const KEPT = 512;
 
@@ -67,8 +69,10 @@ export class CaptureClock {
   private waiting: number | undefined;
   /** Unix ms minus source clock in ms. */
   private offset: number | undefined;
-  /** Running share of the frames whose times can be true; undefined before the first. */
-  private plausible: number | undefined;
+  /** `offset` on the gateway's clock when a frame's time last could be true. */
+  private proven: number | undefined;
+  /** Running share of the frames whose times can be true. */
+  private plausible = 1;
   private trusted = true;
 
   /**
@@ -96,19 +100,21 @@ export class CaptureClock {
    */
   captureOf(pts: number | undefined, arrival: number, set: number): Capture {
     if (this.offset === undefined || pts === undefined) return undefined;
-    const capture = (pts / CLOCK_RATE) * 1000 + this.offset - set;
+    const offset = this.offset - set;
+    const capture = (pts / CLOCK_RATE) * 1000 + offset;
     const age = arrival - capture;
     const fits = age >= NEWEST && age <= OLDEST;
-    this.judge(fits);
+    // Where the host or the camera is overloaded pictures arrive late, all of them, and look older by as much.
+    const late = age > OLDEST && this.proven !== undefined && Math.abs(offset - this.proven) < UNSET;
+    if (fits) this.proven = offset;
+    if (!late) this.judge(fits);
     if (!this.trusted) return 'wrong';
     return fits ? capture : undefined;
   }
 
-  /** A single frame, reordered or late, says nothing about the camera. */
+  /** A single frame, reordered say, says nothing about the camera. */
   private judge(fits: boolean): void {
-    const seen = fits ? 1 : 0;
-    const before = this.plausible ?? seen;
-    this.plausible = before + (seen - before) / JUDGED;
+    this.plausible += ((fits ? 1 : 0) - this.plausible) / JUDGED;
     if (this.plausible < DISTRUST) this.trusted = false;
     else if (this.plausible > TRUST) this.trusted = true;
   }

@@ -384,7 +384,7 @@ export class Pipeline implements Chooser {
     if (capture === 'wrong' && this.capture.captureClock !== 'wrong')
       this.host.logger.warn(
         { stream: this.stream },
-        'the camera’s clock cannot be right: latency is counted from arrival; set the camera’s time server',
+        'the camera’s clock or this host’s is wrong: by them its pictures are taken in the future, or more than 10 s before they arrive; latency is counted from arrival; give both a time server (NTP)',
       );
     if (capture === 'wrong') this.capture = { captureClock: 'wrong' };
     else if (capture !== undefined)

@@ -77,6 +77,35 @@ test('one frame that cannot be says nothing of a camera, most of them do', () =>
   assert.equal(after(40), 1_000_000, 'its clock was set right');
 });
 
+test('pictures that arrive late do not make a good clock wrong, however late and however many', () => {
+  const clock = new CaptureClock();
+  clock.packet(0, true, false);
+  clock.learn({ pts: 0, capture: 1_000_000 });
+  const after = (age: number, set = 0) => clock.captureOf(0, 1_000_000 + age, set);
+  assert.equal(after(40), 1_000_000);
+  for (let age = 40; age < 60_000; age += 40) assert.notEqual(after(age), 'wrong', `${age} ms late`);
+  assert.equal(after(60_000), undefined, 'and count from arrival');
+  assert.equal(after(40), 1_000_000);
+  // This host's clock is set forward, and the camera's is not.
+  for (let frame = 0; frame < 100; frame++) after(40, 3_600_000);
+  assert.equal(after(40, 3_600_000), 'wrong');
+  // Set right, it is late no more.
+  for (let frame = 0; frame < 100; frame++) after(40);
+  assert.equal(after(40), 1_000_000);
+  // The camera's clock is set back.
+  clock.learn({ pts: 0, capture: 1_000_000 - 60_000 });
+  for (let frame = 0; frame < 100; frame++) after(40);
+  assert.equal(after(40), 'wrong');
+});
+
+test('nor does the first frame whose time is known, where it alone cannot be', () => {
+  const clock = new CaptureClock();
+  clock.packet(0, true, false);
+  clock.learn({ pts: 0, capture: 1_000_000 });
+  assert.equal(clock.captureOf(0, 1_000_000 - 200, 0), undefined);
+  assert.equal(clock.captureOf(0, 1_000_040, 0), 1_000_000);
+});
+
 test('a packet put together from several carries the time of its successor', () => {
   const clock = new CaptureClock();
   clock.packet(9000, true, true);
