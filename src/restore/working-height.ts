@@ -39,7 +39,8 @@ export function chooseRestoration(
   const share = streams > 1 ? Math.min(SHARE[provider], ROOM) : SHARE[provider];
   const throughput = 1 + LANE_GAIN * (lanes - 1);
   const budget = (share * 1000) / fps / Math.max(1, streams / throughput);
-  const among = streams > 1 ? ` with ${streams} streams` : '';
+  // Those that have none now are counted: cameras come back, and a picture that changes its size breaks.
+  const among = streams > 1 ? ` with ${streams} streams, when all have a picture` : '';
   for (const height of heights) {
     for (const [model, speed] of models) {
       const ms = estimate(speed, width(height), height);
@@ -53,7 +54,7 @@ export function chooseRestoration(
   return {
     model: lightest[0],
     height,
-    reason: `${lightest[0]} needs ${ms.toFixed(1)} ms a ${width(height)}x${height} frame on ${provider}, more than the ${budget.toFixed(0)} ms free at ${round(fps)} fps${among}: some frames will pass through`,
+    reason: `${lightest[0]} needs ${ms.toFixed(1)} ms a ${width(height)}x${height} frame on ${provider}, more than the ${budget.toFixed(0)} ms free at ${round(fps)} fps${among}: some frames ${streams > 1 ? 'pass through then' : 'will pass through'}`,
   };
 }
 

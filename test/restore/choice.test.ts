@@ -34,6 +34,16 @@ test('a host too slow for the smallest height says so', () => {
   assert.match(choice.reason, /some frames will pass through/);
 });
 
+test('what holds only when every camera has a picture is said so: some of those counted may be away', () => {
+  const at = (fps: number, streams: number) =>
+    chooseRestoration({ speeds: { lite: LITE }, provider: 'cpu', lanes: 1 }, fps, streams).reason;
+  assert.match(at(25, 2), /; 12 ms are free at 25 fps with 2 streams, when all have a picture$/);
+  assert.match(
+    at(25, 7),
+    /more than the 3 ms free at 25 fps with 7 streams, when all have a picture: some frames pass through then$/,
+  );
+});
+
 test('among the models that hold a height the heaviest is taken', () => {
   const fast = { fixed: 0.2, perMegapixel: 2 };
   assert.equal(
