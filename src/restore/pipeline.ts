@@ -225,6 +225,7 @@ export class Pipeline implements Chooser {
   /** Sends the figures since the last call; called every second. */
   tick(): void {
     if (!this.decoder) return;
+    this.recount();
     this.host.send({
       t: 'report',
       report: {
@@ -259,13 +260,13 @@ export class Pipeline implements Chooser {
     const fixed = height === 'auto' ? undefined : this.lines({ height });
     const auto = chooseRestoration({ speeds: usable, provider, lanes }, this.fps, streams, fixed);
     const lines = height === 'auto' ? auto.height : height;
-    if (model === 'none') return { model, height: lines, reason: 'restoration is switched off' };
+    if (model === 'none') return { model, height: lines, streams, reason: 'restoration is switched off' };
     if (strength === 0)
-      return { model: 'none', height: lines, reason: 'strength is 0: the picture is left as it is' };
+      return { model: 'none', height: lines, streams, reason: 'strength is 0: the picture is left as it is' };
     if (model === 'auto') return { ...auto, height: lines };
-    if (!speed) return { model: 'none', height: lines, reason: this.whyNot(model) };
+    if (!speed) return { model: 'none', height: lines, streams, reason: this.whyNot(model) };
     const why = height === 'auto' ? `; ${auto.reason}` : '';
-    return { model, height: lines, reason: `${model} as configured${why}` };
+    return { model, height: lines, streams, reason: `${model} as configured${why}` };
   }
 
   /** The configuration file may name a model that is not there or not fit; the picture goes on without it. */
@@ -273,6 +274,14 @@ export class Pipeline implements Chooser {
     const info = this.host.facts.models.find(({ name }) => name === model);
     const wrong = info?.error ?? (info ? `Model ${model} is a ${info.kind}.` : `There is no model ${model}.`);
     return `${wrong} Frames pass through until another is chosen.`;
+  }
+
+  /** Streams came or went: where the choice stays the same its reason is another. */
+  private recount(): void {
+    const { model, height, streams } = this.choice;
+    if (streams === 1 + this.host.wantingBeside(this)) return;
+    const choice = this.choose();
+    if (choice.model === model && choice.height === height) this.choice = choice;
   }
 
   private makeLadder(): Ladder {

@@ -17,6 +17,8 @@ const LANE_GAIN = 0.3;
 export interface Choice {
   model: string;
   height: number;
+  /** So many share the accelerator, this one included, with and without a picture. */
+  streams: number;
   reason: string;
 }
 
@@ -34,7 +36,8 @@ export function chooseRestoration(
   const heights = fixed === undefined ? HEIGHTS : [fixed];
   const models = Object.entries(speeds).sort(([, a], [, b]) => b.perMegapixel - a.perMegapixel);
   const lightest = models.at(-1);
-  if (!lightest) return { model: 'none', height: heights[0]!, reason: 'no usable model is installed' };
+  if (!lightest)
+    return { model: 'none', height: heights[0]!, streams, reason: 'no usable model is installed' };
   // What is chosen for several has to be what is let in.
   const share = streams > 1 ? Math.min(SHARE[provider], ROOM) : SHARE[provider];
   const throughput = 1 + LANE_GAIN * (lanes - 1);
@@ -46,7 +49,7 @@ export function chooseRestoration(
       const ms = estimate(speed, width(height), height);
       if (ms > budget) continue;
       const reason = `${model} takes ${ms.toFixed(1)} ms a ${width(height)}x${height} frame on ${provider}; ${budget.toFixed(0)} ms are free at ${round(fps)} fps${among}`;
-      return { model, height, reason };
+      return { model, height, streams, reason };
     }
   }
   const height = heights.at(-1)!;
@@ -54,6 +57,7 @@ export function chooseRestoration(
   return {
     model: lightest[0],
     height,
+    streams,
     reason: `${lightest[0]} needs ${ms.toFixed(1)} ms a ${width(height)}x${height} frame on ${provider}, more than the ${budget.toFixed(0)} ms free at ${round(fps)} fps${among}: some frames ${streams > 1 ? 'pass through then' : 'will pass through'}`,
   };
 }

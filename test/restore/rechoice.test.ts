@@ -72,7 +72,7 @@ class Host {
       name,
       watched,
       order: this.count++,
-      choice: { model: '', height: 0, reason: '' },
+      choice: { model: '', height: 0, streams: 0, reason: '' },
       ladder: new Ladder([]),
       heights: [],
       choose,

@@ -200,6 +200,18 @@ test('the model is chosen for the height that is fixed, of which the camera send
   }
 });
 
+test('the reason of a choice counts the streams there are, also where the choice stays', async () => {
+  const reason = (said: RegExp) =>
+    collect('n', (event) => event.t === 'report' && said.test(event.report.restoration?.reason ?? ''));
+  start('n', { model: 'auto', height: 90 });
+  await reason(/ free at [\d.]+ fps$/);
+  start('o', { model: 'auto', height: 90 });
+  await reason(/ free at [\d.]+ fps with 2 streams, when all have a picture$/);
+  restorer.send({ t: 'stop', stream: 'o' });
+  await reason(/ free at [\d.]+ fps$/);
+  restorer.send({ t: 'stop', stream: 'n' });
+});
+
 test('frames that would miss their deadline pass through, and the stream steps down', async () => {
   start('d', { latencyBudget: 0 });
   restorer.send({ t: 'watch', stream: 'd', renditions: ['restored'], opus: false, aac: false });
